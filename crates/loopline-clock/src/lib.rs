@@ -1,0 +1,1 @@
+//! Time, identifiers and randomness: real, or scripted by a test.

@@ -1,0 +1,1 @@
+//! Rules, diagnostics and their rendering as text, JSON and SARIF.

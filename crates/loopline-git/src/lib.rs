@@ -1,0 +1,1 @@
+//! Reads repositories, fetches remotes, checks out trees.

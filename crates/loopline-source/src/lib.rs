@@ -1,0 +1,1 @@
+//! Source files, spans, the YAML tree, and the FileTree through which engines see files.

@@ -1,0 +1,1 @@
+//! Run journals, blobs, caches and their retention, on disk.

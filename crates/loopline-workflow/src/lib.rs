@@ -1,0 +1,1 @@
+//! Pipeline languages: parse, check and plan. No IO.

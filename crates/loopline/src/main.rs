@@ -1,0 +1,2 @@
+//! The `loopline` binary: wires the machines to the command line.
+fn main() {}
