@@ -10,6 +10,7 @@
 
 mod control;
 mod folder;
+mod folder_tree;
 mod groups;
 mod read;
 mod retention;
@@ -17,6 +18,7 @@ mod write;
 
 pub use control::{Control, ControlError, Request, serve};
 pub use folder::{Area, DataFolder, FolderError};
+pub use folder_tree::FolderTree;
 pub use groups::{Claim, Group, GroupError, Queue};
 pub use read::{LogFile, RunReader, State};
 pub use retention::{Kept, Policy, Pruned};

@@ -136,3 +136,23 @@ fn pruning_keeps_what_runs_and_removes_the_oldest_first() {
     let kept = data.runs().unwrap();
     assert!(kept.contains(&running.number()) && kept.len() == 2, "{kept:?}");
 }
+
+#[test]
+fn a_folder_tree_does_not_leave_its_folder() {
+    use loopline_source::{FileTree as _, TreeError};
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path().join("root");
+    fs_err::create_dir_all(root.join("a")).unwrap();
+    fs_err::write(root.join("a/b.yml"), "x: 1").unwrap();
+    fs_err::write(root.join("bad"), [0xff]).unwrap();
+    fs_err::write(scratch.path().join("secret"), "s").unwrap();
+    std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
+    let tree = loopline_store::FolderTree::new(&root).unwrap();
+    assert_eq!(tree.read("a/b.yml").unwrap(), "x: 1");
+    assert!(matches!(tree.read("../secret"), Err(TreeError::NotAFile)));
+    assert!(matches!(tree.read("out"), Err(TreeError::NotAFile)));
+    assert!(matches!(tree.read("a"), Err(TreeError::NotAFile)));
+    assert!(matches!(tree.read("none"), Err(TreeError::NotFound)));
+    assert!(matches!(tree.read("bad"), Err(TreeError::NotUtf8 { offset: 0 })));
+    assert_eq!(tree.list("").unwrap(), ["a/b.yml", "bad", "out"]);
+}

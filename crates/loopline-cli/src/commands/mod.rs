@@ -1,0 +1,58 @@
+//! One file a command; each reads its arguments, calls an operation and prints the result.
+
+mod artifacts;
+mod cancel;
+mod completions;
+mod doctor;
+mod explain;
+mod logs;
+mod open;
+mod prune;
+mod runs;
+mod why;
+
+use loopline_diagnostic::Diagnostic;
+
+use crate::arguments::{Arguments, Command};
+use crate::error::{CommandError, Status};
+use crate::printer::Printer;
+
+/// What every command gets.
+pub(crate) struct Context<'a> {
+    /// Where it writes.
+    pub(crate) printer: &'a Printer,
+}
+
+/// How a command ends.
+pub(crate) type Outcome = Result<Status, CommandError>;
+
+/// Runs the command that was asked for.
+pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
+    if let Some(directory) = &arguments.directory {
+        std::env::set_current_dir(directory).map_err(|error| {
+            CommandError::usage(format!("cannot work in {}: {error}", directory.display()))
+        })?;
+    }
+    match arguments.command {
+        Some(Command::Runs(arguments)) => runs::run(context, &arguments),
+        Some(Command::Logs(arguments)) => logs::run(context, &arguments),
+        Some(Command::Cancel(arguments)) => cancel::run(context, &arguments),
+        Some(Command::Artifacts(arguments)) => artifacts::run(context, &arguments),
+        Some(Command::Why(arguments)) => why::run(context, &arguments),
+        Some(Command::Explain(arguments)) => explain::run(context, &arguments),
+        Some(Command::Prune(arguments)) => prune::run(context, &arguments),
+        Some(Command::Doctor) => doctor::run(context),
+        Some(Command::Completions(arguments)) => completions::run(context, &arguments),
+        _ => Err(CommandError::usage("not wired yet")),
+    }
+}
+
+/// Returns a finding as people read it.
+pub(crate) fn diagnostic_text(diagnostic: &Diagnostic, _color: bool) -> String {
+    diagnostic.message.clone()
+}
+
+/// Returns a finding as programs read it.
+pub(crate) fn diagnostic_json(diagnostic: &Diagnostic) -> serde_json::Value {
+    serde_json::json!({ "code": diagnostic.rule.code, "message": diagnostic.message })
+}

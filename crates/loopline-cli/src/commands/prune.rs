@@ -1,0 +1,50 @@
+//! `loopline prune`: removes what is old or too much.
+
+use std::time::Duration;
+
+use loopline_clock::Clock;
+use loopline_store::{Area, Policy};
+use loopline_units::show_bytes;
+use serde_json::json;
+
+use super::{Context, Outcome, open};
+use crate::arguments::PruneArguments;
+use crate::error::Status;
+
+pub(crate) fn run(context: &Context<'_>, arguments: &PruneArguments) -> Outcome {
+    let printer = context.printer;
+    let data = open::data_folder()?;
+    let clock = Clock::real();
+    for area in Area::ALL {
+        let policy = if arguments.all {
+            Policy { bytes: 0, age: Duration::ZERO }
+        } else {
+            Policy::default_of(area)
+        };
+        let before = data.kept(area, &clock)?;
+        let pruned = if arguments.dry_run { None } else { Some(data.prune(area, policy, &clock)?) };
+        let removed = pruned.unwrap_or_default();
+        if printer.json {
+            printer.json(&json!({
+                "schema": "loopline.prune/v1",
+                "area": area.name(),
+                "entries": before.entries - removed.entries,
+                "bytes": before.bytes.saturating_sub(removed.bytes),
+                "removed_entries": removed.entries,
+                "removed_bytes": removed.bytes,
+                "quota_bytes": policy.bytes,
+                "age_seconds": policy.age.as_secs(),
+            }));
+            continue;
+        }
+        printer.out(&format!(
+            "{:<10} {:>5} kept, {:>9}   {:>5} removed, {:>9}",
+            area.name(),
+            before.entries - removed.entries,
+            show_bytes(before.bytes.saturating_sub(removed.bytes)),
+            removed.entries,
+            show_bytes(removed.bytes),
+        ));
+    }
+    Ok(Status::Ok)
+}

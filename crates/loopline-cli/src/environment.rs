@@ -1,0 +1,70 @@
+//! Every environment variable that Loopline itself reads, in one place.
+//!
+//! Variables that jobs get are the runner's business; what is read here steers the command.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A variable, and what it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, for `loopline doctor` and the reference.
+    pub about: &'static str,
+}
+
+macro_rules! variables {
+    ($($constant:ident = $name:literal: $about:literal;)*) => {
+        $(
+            #[doc = $about]
+            pub const $constant: Variable = Variable { name: $name, about: $about };
+        )*
+        /// All of them.
+        pub const ALL: &[Variable] = &[$($constant),*];
+    };
+}
+
+variables! {
+    DATA = "LOOPLINE_DATA": "The data folder: runs, logs, artifacts, caches, actions.";
+    XDG_DATA_HOME = "XDG_DATA_HOME": "Where the data folder lies unless LOOPLINE_DATA says.";
+    HOME = "HOME": "The user's home folder.";
+    ACTIONS = "LOOPLINE_ACTIONS": "A folder of action repositories (OWNER/NAME) to use first.";
+    OFFLINE = "LOOPLINE_OFFLINE": "Never use the network, as --offline does, when set to 1.";
+    NO_COLOR = "NO_COLOR": "No colours when set.";
+    CLICOLOR_FORCE = "CLICOLOR_FORCE": "Colours also without a terminal, when not 0.";
+    ACCESSIBLE = "ACCESSIBLE": "Linear output without a live region, when set to 1.";
+    TERM = "TERM": "The terminal; `dumb` has no colours and no live region.";
+    SHELL = "SHELL": "The shell that `loopline shell` opens.";
+    PATH = "PATH": "Where steps find programs.";
+    USER = "USER": "The actor of a run, where git names none.";
+}
+
+impl Variable {
+    /// Returns the variable's value, if it is set and not empty.
+    pub fn get_os(self) -> Option<OsString> {
+        #[expect(clippy::disallowed_methods, reason = "this is the registry")]
+        std::env::var_os(self.name).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the variable's value, if it is set, not empty and UTF-8.
+    pub fn get(self) -> Option<String> {
+        self.get_os().and_then(|value| value.into_string().ok())
+    }
+
+    /// Returns whether the variable is set to anything but `0` and `false`.
+    pub fn is_on(self) -> bool {
+        self.get().is_some_and(|value| value != "0" && value != "false")
+    }
+}
+
+/// Returns the data folder's path, if any variable names one.
+pub fn data_folder() -> Option<PathBuf> {
+    DATA.get_os().map(PathBuf::from).or_else(|| {
+        let base = XDG_DATA_HOME
+            .get_os()
+            .map(PathBuf::from)
+            .or_else(|| HOME.get_os().map(|home| PathBuf::from(home).join(".local/share")))?;
+        Some(base.join("loopline"))
+    })
+}

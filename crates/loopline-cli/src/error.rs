@@ -1,0 +1,131 @@
+//! How a command ends: one classifier decides the exit status.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use loopline_diagnostic::Diagnostic;
+
+/// How a command that did its work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All is well.
+    Ok,
+    /// The thing that was asked for failed: a red run, findings.
+    Failed,
+    /// Somebody said no: an approval, a policy.
+    Denied,
+    /// It was interrupted.
+    Interrupted,
+    /// A child's own status (`shell`).
+    Child(u8),
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(match status {
+            Status::Ok => 0,
+            Status::Failed => 1,
+            Status::Denied => 4,
+            Status::Interrupted => 130,
+            Status::Child(code) => code,
+        })
+    }
+}
+
+/// Whose business an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The command line or a file is wrong: status 2.
+    Usage,
+    /// Something is not allowed: status 4.
+    Permission,
+    /// The work itself failed: status 1.
+    Failed,
+    /// We are wrong: status 70.
+    Internal,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub struct CommandError {
+    /// Whose business it is.
+    pub class: Class,
+    /// What happened: a sentence, lowercase, without a full stop.
+    pub message: String,
+    /// What to do next, one a line.
+    pub hints: Vec<String>,
+    /// Findings that say it better, with files and lines.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl CommandError {
+    /// Returns an error that the user can mend.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Class::Usage, message)
+    }
+
+    /// Returns an error of `class`.
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), hints: Vec::new(), diagnostics: Vec::new() }
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds findings.
+    #[must_use]
+    pub fn with(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        self.diagnostics = diagnostics;
+        self
+    }
+
+    /// Returns the exit status.
+    pub fn code(&self) -> u8 {
+        match self.class {
+            Class::Usage => 2,
+            Class::Permission => 4,
+            Class::Failed => 1,
+            Class::Internal => 70,
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        let class = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Class::Permission,
+            _ => Class::Failed,
+        };
+        Self::new(class, error.to_string())
+    }
+}
+
+impl From<loopline_store::FolderError> for CommandError {
+    fn from(error: loopline_store::FolderError) -> Self {
+        use loopline_store::FolderError;
+        match error {
+            FolderError::Io(error) => error.into(),
+            FolderError::NoRun(_) => {
+                Self::usage(error.to_string()).hint("`loopline runs` lists the runs there are")
+            }
+            FolderError::Newer { .. } => Self::usage(error.to_string()).hint(
+                "use the newer Loopline, or another folder: `LOOPLINE_DATA=DIR loopline ...`",
+            ),
+            FolderError::BadVersion { .. } => {
+                Self::usage(error.to_string()).hint("is LOOPLINE_DATA a folder that Loopline made?")
+            }
+        }
+    }
+}
