@@ -1,2 +1,44 @@
 //! The project's own tasks: `cargo xtask tidy|gen|bench`.
-fn main() {}
+#![expect(clippy::print_stdout, reason = "a developer's tool, not the product")]
+
+mod tidy;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  tidy              check what the compiler does not: floors, module docs, file sizes, licences
+  gen [--check]     write (or check) the generated files
+  bench pipelines   measure Loopline beside bash, and act where it is installed
+";
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tidy"] => {
+            let problems = tidy::check(&root()?)?;
+            for problem in &problems {
+                println!("{problem}");
+            }
+            if !problems.is_empty() {
+                bail!("{} problems", problems.len());
+            }
+            println!("tidy");
+            Ok(())
+        }
+        _ => {
+            print!("{USAGE}");
+            bail!("no such task: {words:?}")
+        }
+    }
+}
+
+/// Returns the workspace's folder.
+fn root() -> anyhow::Result<PathBuf> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().context("xtask lies in the workspace")?.to_path_buf())
+}
