@@ -38,7 +38,7 @@ const NOT_FOR_ENGINES: &[&str] =
     &["fs-err", "tokio", "rustix", "tempfile", "hyper", "axum", "reqwest", "loopline-clock"];
 
 /// Returns everything that is wrong, one line each.
-pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();
     let floors: BTreeMap<&str, u8> = FLOORS.iter().copied().collect();
     let mut folders: Vec<PathBuf> = Vec::new();
