@@ -7,6 +7,7 @@ pub mod arguments;
 mod commands;
 pub mod environment;
 mod error;
+mod live;
 mod printer;
 
 use std::process::ExitCode;
