@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask tidy|gen|bench`.
 #![expect(clippy::print_stdout, reason = "a developer's tool, not the product")]
 
+mod bench;
 mod tidy;
 
 use std::path::PathBuf;
@@ -28,6 +29,10 @@ fn main() -> anyhow::Result<()> {
                 bail!("{} problems", problems.len());
             }
             println!("tidy");
+            Ok(())
+        }
+        ["bench", "pipelines"] => {
+            print!("{}", bench::pipelines(&root()?)?);
             Ok(())
         }
         _ => {
