@@ -37,6 +37,8 @@ impl Limits {
 pub struct Node {
     /// Where the node's own text is. For an alias, where the *anchored* node is.
     pub span: Span,
+    /// Where the tag and the anchor before the node's own text stand, if there are any.
+    pub properties: Option<Span>,
     /// Where the alias stands that brought this node here, if one did.
     pub alias: Option<Span>,
     /// The explicit tag, resolved (`tag:yaml.org,2002:str`), if there is one.
@@ -198,6 +200,11 @@ impl Node {
             scalar.style == Style::Plain
                 && matches!(&*scalar.value, "" | "~" | "null" | "Null" | "NULL")
         })
+    }
+
+    /// Returns where the node starts, its tag and anchor included.
+    pub fn start(&self) -> u32 {
+        self.properties.map_or(self.span.start, |properties| properties.start)
     }
 
     /// Returns where the node is *used*: the alias where there is one, else its own place.

@@ -10,6 +10,7 @@ use crate::{SourceFile, Span};
 /// A collection whose end has not been read yet.
 struct Open {
     start: u32,
+    properties: Option<Span>,
     tag: Option<Arc<str>>,
     anchor: Option<(usize, Anchor)>,
     mapping: bool,
@@ -28,6 +29,18 @@ struct Builder<'a> {
     documents: Vec<Document>,
     root: Option<Node>,
     total: usize,
+    /// Where the last event ended; a block scalar's header is looked for from here.
+    last_end: u32,
+}
+
+/// Where an event's node stands.
+struct Place {
+    /// The node's own text.
+    span: Span,
+    /// Its tag and anchor.
+    properties: Option<Span>,
+    /// Its anchor, `&` included.
+    anchor: Option<Span>,
 }
 
 /// Turns the parser's character indices into byte offsets; indices grow, mostly.
@@ -39,6 +52,9 @@ struct Offsets {
 }
 
 const STRIDE: usize = 64;
+
+/// How deep the scanner lets flow collections nest.
+const SCANNER_FLOW_DEPTH: usize = 255;
 
 impl Offsets {
     fn new(text: &str) -> Self {
@@ -75,6 +91,7 @@ pub(super) fn parse(file: &SourceFile, limits: &Limits) -> Parsed {
         documents: Vec::new(),
         root: None,
         total: 0,
+        last_end: 0,
     };
     let mut parser = Parser::new_from_str(text);
     let mut error = None;
@@ -84,7 +101,7 @@ pub(super) fn parse(file: &SourceFile, limits: &Limits) -> Parsed {
             Ok((event, span)) => builder.event(event, span),
             Err(scan) => {
                 let at = builder.offsets.byte(text, scan.marker().index());
-                Err(Error { span: Span::at(at), kind: ErrorKind::Syntax(scan.info().to_owned()) })
+                Err(builder.scan_error(Span::at(at), scan.info()))
             }
         };
         if let Err(found) = step {
@@ -105,19 +122,50 @@ impl Builder<'_> {
         )
     }
 
+    /// Names the scanner's errors that are our own kinds.
+    fn scan_error(&self, span: Span, info: &str) -> Error {
+        let kind = match info {
+            // The scanner bounds flow collections before their events reach us.
+            "recursion limit exceeded" => {
+                ErrorKind::TooDeep(self.limits.depth.min(SCANNER_FLOW_DEPTH))
+            }
+            "while parsing node, found unknown anchor" => {
+                let rest = &self.file.text().as_bytes()[span.start as usize..];
+                let end = span.start + word_length(rest);
+                let name = self.file.slice(Span::new(span.start, end));
+                let kind = ErrorKind::UnknownAnchor(name.trim_start_matches('*').into());
+                return Error { span: Span::new(span.start, end), kind };
+            }
+            _ => ErrorKind::Syntax(info.to_owned()),
+        };
+        Error { span, kind }
+    }
+
     fn event(&mut self, event: Event<'_>, span: EventSpan) -> Result<(), Error> {
         let span = self.span(span);
+        let result = self.node_event(event, span);
+        self.last_end = span.end;
+        result
+    }
+
+    fn node_event(&mut self, event: Event<'_>, span: Span) -> Result<(), Error> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd => {}
             Event::DocumentStart(_) => self.root = None,
             Event::DocumentEnd => self.end_document(span),
             Event::Alias(id) => self.alias(id, span)?,
             Event::Scalar(value, style, id, tag) => {
-                let anchor = self.anchor(id, span);
                 let style = style_of(style);
-                let span = trim_block(self.file, span, style);
+                let block = matches!(style, Style::Literal | Style::Folded);
+                let place = self.place(span, id != 0 || tag.is_some(), block);
+                let anchor = self.anchor(id, place.anchor);
+                let mut span = trim_block(self.file, place.span, style);
+                if value.is_empty() && style == Style::Plain && place.properties.is_none() {
+                    span = after_indicator(self.file, span);
+                }
                 let data = Data::Scalar(Scalar { value: value.as_ref().into(), style });
-                let node = Node { span, alias: None, tag: tag_of(tag), anchor: None, data };
+                let (tag, properties) = (tag_of(tag), place.properties);
+                let node = Node { span, properties, alias: None, tag, anchor: None, data };
                 self.finish(node, anchor, 1, span)?;
             }
             Event::SequenceStart(id, tag) => self.open(id, tag, span, false)?,
@@ -127,8 +175,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Finds the text of the anchor that stands before a node which starts at `span`.
-    fn anchor(&mut self, id: usize, span: Span) -> Option<(usize, Anchor)> {
+    /// Notes that the anchor `id`, whose name stands at `name`, has begun.
+    fn anchor(&mut self, id: usize, name: Option<Span>) -> Option<(usize, Anchor)> {
         if id == 0 {
             return None;
         }
@@ -136,26 +184,43 @@ impl Builder<'_> {
             self.anchors.resize(id + 1, None);
         }
         self.anchors[id] = None;
-        let before = &self.file.text()[..span.start as usize];
-        // Between an anchor and its node there are only blanks, line breaks, comments and a
-        // tag, so the nearest `&` at the start of a word before the node is the anchor's.
-        let at = before
-            .char_indices()
-            .rev()
-            .find(|(offset, character)| {
-                *character == '&'
-                    && before[..*offset].chars().next_back().is_none_or(|previous| {
-                        previous.is_whitespace() || matches!(previous, '[' | '{' | ',' | ':' | '-')
-                    })
-            })
-            .map_or(span.start, |(offset, _)| offset as u32);
-        let name: String = self.file.text()[at as usize..]
-            .chars()
-            .skip(1)
-            .take_while(|c| !c.is_whitespace() && !matches!(c, '[' | ']' | '{' | '}' | ','))
-            .collect();
-        let end = at + 1 + name.len() as u32;
-        Some((id, Anchor { name: name.into(), span: Span::new(at, end) }))
+        let span = name?;
+        let text = self.file.slice(span).trim_start_matches('&');
+        Some((id, Anchor { name: text.into(), span }))
+    }
+
+    /// Splits an event's place into the node's properties (tag and anchor) and its own text.
+    ///
+    /// The parser lets a node with properties begin at the first of them, and a block scalar at
+    /// its first line of text; incumbents place a block scalar at its `|` or `>`.
+    fn place(&mut self, span: Span, has_properties: bool, block: bool) -> Place {
+        let text = self.file.text();
+        let mut place = Place { span, properties: None, anchor: None };
+        let mut at = if block && !has_properties { self.last_end } else { span.start };
+        if has_properties || block {
+            let mut first = None;
+            let mut last = at;
+            loop {
+                at = skip_blank(text, at, block);
+                let rest = &text.as_bytes()[at as usize..];
+                let length = match rest.first() {
+                    Some(b'!') => tag_length(rest),
+                    Some(b'&') => word_length(rest),
+                    _ => break,
+                };
+                if rest[0] == b'&' {
+                    place.anchor = Some(Span::new(at, at + length));
+                }
+                first = first.or(Some(at));
+                at += length;
+                last = at;
+            }
+            place.properties = first.map(|first| Span::new(first, last));
+            // An empty node ends where its properties end.
+            let start = if at <= span.end { at } else { last };
+            place.span = Span::new(start, span.end.max(start));
+        }
+        place
     }
 
     fn open(
@@ -168,10 +233,12 @@ impl Builder<'_> {
         if self.stack.len() >= self.limits.depth {
             return Err(Error { span, kind: ErrorKind::TooDeep(self.limits.depth) });
         }
-        let anchor = self.anchor(id, span);
+        let place = self.place(span, id != 0 || tag.is_some(), false);
+        let anchor = self.anchor(id, place.anchor);
         let tag = tag_of(tag);
         self.stack.push(Open {
-            start: span.start,
+            start: place.span.start,
+            properties: place.properties,
             tag,
             anchor,
             mapping,
@@ -184,7 +251,7 @@ impl Builder<'_> {
     fn close(&mut self, span: Span) -> Result<(), Error> {
         let Some(open) = self.stack.pop() else { return Ok(()) };
         let end = self.end_of(&open, span);
-        let Open { start, tag, anchor, mapping, items, weight } = open;
+        let Open { start, properties, tag, anchor, mapping, items, weight } = open;
         let data = if mapping {
             let mut entries = Vec::with_capacity(items.len() / 2);
             let mut items = items.into_iter();
@@ -197,7 +264,8 @@ impl Builder<'_> {
         } else {
             Data::Sequence(items.into())
         };
-        let node = Node { span: Span::new(start, end), alias: None, tag, anchor: None, data };
+        let span_of = Span::new(start, end);
+        let node = Node { span: span_of, properties, alias: None, tag, anchor: None, data };
         self.finish(node, anchor, weight, span)
     }
 
@@ -281,7 +349,49 @@ impl Builder<'_> {
 
 fn empty(offset: u32) -> Node {
     let data = Data::Scalar(Scalar { value: "".into(), style: Style::Plain });
-    Node { span: Span::at(offset), alias: None, tag: None, anchor: None, data }
+    let span = Span::at(offset);
+    Node { span, properties: None, alias: None, tag: None, anchor: None, data }
+}
+
+/// Returns the offset past blanks, line breaks and comments at `at`, and, before a block
+/// scalar's header, past the indicators `:`, `-` and `?`.
+fn skip_blank(text: &str, mut at: u32, indicators: bool) -> u32 {
+    let bytes = text.as_bytes();
+    while let Some(byte) = bytes.get(at as usize) {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => at += 1,
+            b':' | b'-' | b'?' if indicators => at += 1,
+            b'#' => {
+                let rest = &bytes[at as usize..];
+                let line = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+                at += line as u32;
+            }
+            _ => break,
+        }
+    }
+    at
+}
+
+/// Returns the length of the anchor or alias at the start of `rest`.
+fn word_length(rest: &[u8]) -> u32 {
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"[]{},".contains(byte);
+    rest.iter().position(ends).unwrap_or(rest.len()) as u32
+}
+
+/// Returns the length of the tag at the start of `rest`.
+fn tag_length(rest: &[u8]) -> u32 {
+    if rest.get(1) == Some(&b'<') {
+        return rest.iter().position(|byte| *byte == b'>').map_or(rest.len(), |end| end + 1) as u32;
+    }
+    word_length(rest)
+}
+
+/// Places an empty value after its `:`, `-` or `?`, as incumbents do.
+fn after_indicator(file: &SourceFile, span: Span) -> Span {
+    match file.text().as_bytes().get(span.start as usize) {
+        Some(b':' | b'-' | b'?') => Span::at(span.start + 1),
+        _ => Span::at(span.start),
+    }
 }
 
 /// Leaves the line break after a block scalar out of its span.
@@ -373,5 +483,27 @@ mod tests {
         let parsed = tree("a: 1\nb:\n  - x\n  - {y\nc: 2\n");
         assert!(parsed.error.is_some());
         assert!(show(&parsed.documents[0].root).starts_with(r#"{"a": "1", "b": ["x""#));
+    }
+
+    #[test]
+    fn properties_and_headers_have_their_own_places() {
+        let text =
+            "a: !!int \"3\"\nb: !!str &x |\n  l\nc: # why\n  &y\n  k: v\nd: >-\n\n  f\ne:\nf: &z\n";
+        let parsed = tree(text);
+        assert_eq!(parsed.error, None);
+        let file = SourceFile::new("t.yml", text);
+        let place = |key: &str| {
+            let node = parsed.documents[0].root.get(key).expect("the key is there");
+            let properties = node.properties.map_or("", |span| file.slice(span));
+            (properties, file.slice(node.span), file.position(node.start()).to_string())
+        };
+        assert_eq!(place("a"), ("!!int", "\"3\"", "1:4".to_owned()));
+        assert_eq!(place("b"), ("!!str &x", "|\n  l", "2:4".to_owned()));
+        assert_eq!(place("c"), ("&y", "k: v", "5:3".to_owned()));
+        assert_eq!(place("d"), ("", ">-\n\n  f", "7:4".to_owned()));
+        assert_eq!(place("e"), ("", "", "10:3".to_owned()));
+        assert_eq!(place("f"), ("&z", "", "11:4".to_owned()));
+        let unknown = tree("a: *nowhere\n").error.expect("there is no such anchor");
+        assert_eq!(unknown.to_string(), "alias `*nowhere` has no anchor before it");
     }
 }
