@@ -1,0 +1,7 @@
+//! GitHub Actions: reading workflows and action metadata the way GitHub does.
+//!
+//! [`schema`] says what a file may hold, [`template`] turns YAML into tokens by it, [`parse`]
+//! turns tokens into the [`model`]. Nothing here touches a disk or a network.
+
+pub mod model;
+pub mod template;
