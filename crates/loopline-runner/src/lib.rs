@@ -1,3 +1,1 @@
 //! Executes a workflow plan: steps, logs, actions, artifacts and caches.
-
-pub mod log;

@@ -3,5 +3,6 @@
 //! [`schema`] says what a file may hold, [`template`] turns YAML into tokens by it, [`parse`]
 //! turns tokens into the [`model`]. Nothing here touches a disk or a network.
 
+pub mod check;
 pub mod model;
 pub mod template;

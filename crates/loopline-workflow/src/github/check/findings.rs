@@ -1,0 +1,142 @@
+//! Where findings are gathered: one place that sorts and removes duplicates.
+
+use std::collections::HashSet;
+
+use loopline_diagnostic::{Diagnostic, Rule};
+use loopline_source::{SourceFile, Span};
+
+/// The largest number of findings kept for one file; what comes after is more of the same.
+pub(crate) const MAX_FINDINGS: usize = 10_000;
+
+/// The findings in one file.
+pub(crate) struct Findings<'a> {
+    pub(crate) file: &'a SourceFile,
+    list: Vec<Diagnostic>,
+    seen: HashSet<(u32, String)>,
+}
+
+impl<'a> Findings<'a> {
+    pub(crate) fn new(file: &'a SourceFile) -> Self {
+        Self { file, list: Vec::new(), seen: HashSet::new() }
+    }
+
+    /// Adds a finding, unless the same was said of the same place (an aliased node is read as
+    /// often as it is used). Returns it for hints.
+    pub(crate) fn add(
+        &mut self,
+        rule: &'static Rule,
+        span: Span,
+        message: impl Into<String>,
+    ) -> Option<&mut Diagnostic> {
+        let message = message.into();
+        if self.list.len() >= MAX_FINDINGS || !self.seen.insert((span.start, message.clone())) {
+            return None;
+        }
+        self.list.push(Diagnostic::new(rule, self.file, span, message));
+        self.list.last_mut()
+    }
+
+    /// Adds a finding with one hint.
+    pub(crate) fn add_hint(
+        &mut self,
+        rule: &'static Rule,
+        span: Span,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        if let Some(found) = self.add(rule, span, message) {
+            found.hints.push(hint.into());
+        }
+    }
+
+    /// Adds a finding about a word that should be one of `known`, with the nearest as a hint.
+    pub(crate) fn add_unknown<'k>(
+        &mut self,
+        rule: &'static Rule,
+        span: Span,
+        message: impl Into<String>,
+        word: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) {
+        let known: Vec<&str> = known.into_iter().collect();
+        let near = nearest(word, &known).map(str::to_owned);
+        let Some(found) = self.add(rule, span, message) else { return };
+        if let Some(near) = near {
+            found.hints.push(format!("did you mean `{near}`?"));
+        }
+        if known.is_empty() || known.len() > MAX_LISTED {
+            return;
+        }
+        found.primary.text = format!("expected one of {}", listed(&known));
+    }
+
+    /// Adds a hint to the last finding, if it is this one.
+    pub(crate) fn hint_last(&mut self, rule: &'static Rule, span: Span, hint: String) {
+        if let Some(last) = self.list.last_mut()
+            && last.rule.code == rule.code
+            && last.primary.span == span
+        {
+            last.hints.push(hint);
+        }
+    }
+
+    /// Returns the findings in the order of the file.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.list.sort_by(|a, b| {
+            (a.primary.span.start, a.rule.code, &a.message).cmp(&(
+                b.primary.span.start,
+                b.rule.code,
+                &b.message,
+            ))
+        });
+        self.list
+    }
+}
+
+/// The longest list of choices shown in full.
+const MAX_LISTED: usize = 24;
+
+/// Returns `words` in backquotes, separated by commas.
+pub(crate) fn listed<W: AsRef<str>>(words: &[W]) -> String {
+    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the word of `known` that `word` was most likely meant to be.
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    /// Longer words are not compared: the table grows with the square.
+    const MAX_COMPARED: usize = 64;
+    if word.is_empty() || word.len() > MAX_COMPARED {
+        return None;
+    }
+    let lower = word.to_lowercase();
+    known
+        .iter()
+        .filter(|candidate| candidate.len() <= MAX_COMPARED)
+        .map(|candidate| (distance(&lower, &candidate.to_lowercase()), *candidate))
+        .filter(|(distance, _)| *distance <= (word.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Returns the edit distance, a swap of neighbours counting once.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for (index, row) in rows.iter_mut().enumerate() {
+        row[0] = index;
+    }
+    for (index, cell) in rows[0].iter_mut().enumerate() {
+        *cell = index;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let substitution = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = substitution.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}

@@ -1,0 +1,3 @@
+//! Tests of the pipeline languages, one module a subject.
+
+mod check;
