@@ -1,1 +1,3 @@
 //! Executes a workflow plan: steps, logs, actions, artifacts and caches.
+
+pub mod log;
