@@ -1,3 +1,4 @@
 //! Executes a workflow plan: steps, logs, actions, artifacts and caches.
 
 pub mod log;
+pub mod workspace;

@@ -50,7 +50,7 @@ fn head_remote_tags_and_commit() {
         assert!(matches!(repository.rev_parse("nothing"), Err(Error::Revision { .. })));
         let summary = repository.commit_summary("HEAD").unwrap();
         assert_eq!(summary.message, "Second\n\nA body\n");
-        assert_eq!(summary.parents, [first.clone()]);
+        assert_eq!(summary.parents, std::slice::from_ref(&first));
         assert_eq!(summary.tree, git(folder, &["rev-parse", "HEAD^{tree}"]));
         assert_eq!(
             (summary.author.name.as_str(), summary.author.time_seconds),
