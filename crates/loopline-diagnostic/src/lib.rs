@@ -5,6 +5,7 @@
 
 use loopline_source::{SourceFile, Span};
 
+pub mod render;
 mod rules;
 
 pub mod rule_set {

@@ -246,7 +246,7 @@ impl<'f> Reader<'_, 'f> {
         }
         let text = node.as_str().unwrap_or_default().replace('_', "");
         let value = integer(&text).or_else(|| text.parse::<f64>().ok()).unwrap_or(f64::NAN);
-        if !(value > 0.0) {
+        if value.is_nan() || value <= 0.0 {
             let span = self.place(node);
             self.findings.add(
                 &rules::WORKFLOW_INVALID_VALUE,
