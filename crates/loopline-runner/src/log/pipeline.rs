@@ -270,6 +270,39 @@ impl Pipeline {
     }
 }
 
+/// What was found ahead in the lines in hand, so that nothing is searched for twice.
+#[derive(Default)]
+struct Ahead {
+    old_mark: Option<usize>,
+    new_mark: Option<usize>,
+    colour: Option<usize>,
+    candidate: Option<usize>,
+}
+
+impl Ahead {
+    /// Returns the first place at or after `from` that `search` finds, the text's end if none.
+    fn find(
+        known: &mut Option<usize>,
+        text: &[u8],
+        from: usize,
+        search: impl Fn(&[u8]) -> Option<usize>,
+    ) -> usize {
+        match *known {
+            Some(place) if place >= from => place,
+            _ => *known.insert(search(&text[from..]).map_or(text.len(), |at| from + at)),
+        }
+    }
+}
+
+/// Returns where the line begins that `place` is in, no earlier than `from`; the text's end has
+/// no line.
+fn line_start(text: &[u8], from: usize, place: usize) -> usize {
+    if place >= text.len() {
+        return text.len();
+    }
+    memrchr(b'\n', &text[from..place]).map_or(from, |end| from + end + 1)
+}
+
 /// Taking a line's end off.
 trait LineEnd {
     fn trim_end_of_line(&self) -> &[u8];
@@ -327,22 +360,16 @@ impl State {
     fn text(&mut self, text: &[u8], sink: &mut dyn Sink) {
         let mut shown = 0;
         let mut at = 0;
-        let mut command: Option<usize> = None;
-        let mut candidate: Option<usize> = None;
+        let mut ahead = Ahead::default();
         while at < text.len() {
-            if command.is_none_or(|line| line < at) {
-                command = Some(self.next_command(text, at));
-            }
-            if candidate.is_none_or(|line| line < at) || self.running.is_midway() {
-                candidate = Some(self.next_match(text, at));
-            }
-            let start = command.unwrap_or(text.len()).min(candidate.unwrap_or(text.len()));
+            let command = self.next_command(text, at, &mut ahead);
+            let start = command.min(self.next_match(text, at, &mut ahead));
             if start >= text.len() {
                 break;
             }
             let end = memchr(b'\n', &text[start..]).map_or(text.len(), |length| start + length);
             let line = &text[start..end];
-            let parsed = (command == Some(start))
+            let parsed = (command == start)
                 .then(|| std::str::from_utf8(line).ok())
                 .flatten()
                 .and_then(|line| commands::parse(line, self.token.as_deref()));
@@ -351,7 +378,7 @@ impl State {
                 self.command(&command, &text[start..(end + 1).min(text.len())], sink);
                 shown = end + 1;
                 // The command may have changed what is looked for.
-                candidate = None;
+                ahead.candidate = None;
             } else if let Some((level, stripped, annotation)) = self.matched(line, sink) {
                 self.lines(&text[shown..start], sink);
                 self.issue_line(level, &stripped, sink);
@@ -366,27 +393,26 @@ impl State {
     }
 
     /// Returns where the next line begins that may be a command.
-    fn next_command(&self, text: &[u8], from: usize) -> usize {
-        let old = self.old_mark.find(&text[from..]).map_or(text.len(), |at| {
-            memrchr(b'\n', &text[from..from + at]).map_or(from, |end| from + end + 1)
-        });
+    fn next_command(&self, text: &[u8], from: usize, ahead: &mut Ahead) -> usize {
+        let old = Ahead::find(&mut ahead.old_mark, text, from, |rest| self.old_mark.find(rest));
         let mut at = from;
         while at < old {
-            let Some(mark) = self.new_mark.find(&text[at..old]).map(|mark| at + mark) else {
+            let mark = Ahead::find(&mut ahead.new_mark, text, at, |rest| self.new_mark.find(rest));
+            if mark >= old {
                 break;
-            };
-            let start = memrchr(b'\n', &text[at..mark]).map_or(at, |end| at + end + 1);
+            }
+            let start = line_start(text, at, mark);
             let before = &text[start..mark];
             if before.is_empty() || String::from_utf8_lossy(before).trim().is_empty() {
                 return start;
             }
             at = memchr(b'\n', &text[mark..]).map_or(text.len(), |length| mark + length + 1);
         }
-        old
+        line_start(text, from, old)
     }
 
     /// Returns where the next line begins that matchers must see.
-    fn next_match(&self, text: &[u8], from: usize) -> usize {
+    fn next_match(&self, text: &[u8], from: usize, ahead: &mut Ahead) -> usize {
         const ESCAPE: u8 = 0x1b;
         if self.running.is_empty() {
             return text.len();
@@ -394,12 +420,11 @@ impl State {
         if self.running.is_midway() {
             return from;
         }
-        let coloured = memchr(ESCAPE, &text[from..]).map_or(text.len(), |at| from + at);
-        let found = self.running.next_candidate(text, from).unwrap_or(text.len()).min(coloured);
-        if found >= text.len() {
-            return text.len();
+        let coloured = Ahead::find(&mut ahead.colour, text, from, |rest| memchr(ESCAPE, rest));
+        if ahead.candidate.is_none_or(|found| found < from) {
+            ahead.candidate = Some(self.running.next_candidate(text, from).unwrap_or(text.len()));
         }
-        memrchr(b'\n', &text[from..found]).map_or(from, |end| from + end + 1)
+        line_start(text, from, ahead.candidate.unwrap_or(text.len()).min(coloured))
     }
 
     /// Shows a line to the matchers.
