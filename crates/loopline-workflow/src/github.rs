@@ -4,5 +4,6 @@
 //! turns tokens into the [`model`]. Nothing here touches a disk or a network.
 
 pub mod check;
+pub mod expression;
 pub mod model;
 pub mod template;
