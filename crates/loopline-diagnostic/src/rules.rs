@@ -62,7 +62,7 @@ rules! {
     CREDENTIALS = LL0238 "credentials" Error,
     ACTION_REFERENCE = LL0241 "action-reference" Error,
     ACTION_INPUTS = LL0242 "action-inputs" Error,
-    ACTION_OUTDATED = LL0243 "action-outdated" Error,
+    ACTION_OUTDATED = LL0243 "action-outdated" Warning,
     REUSABLE_WORKFLOW = LL0244 "reusable-workflow" Error,
     ACTION_METADATA = LL0245 "action-metadata" Error,
     DEPRECATED_COMMAND = LL0251 "deprecated-command" Error,

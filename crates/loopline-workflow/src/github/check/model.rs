@@ -184,6 +184,8 @@ pub(crate) struct Strategy {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matrix {
+    /// Where the key `matrix` stands.
+    pub(crate) at: Span,
     pub(crate) expression: Option<Text>,
     pub(crate) rows: Vec<Named<MatrixRow>>,
     pub(crate) include: Option<Combinations>,

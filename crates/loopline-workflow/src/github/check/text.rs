@@ -125,9 +125,23 @@ pub(crate) fn has_expression(text: &str) -> bool {
     text.find("${{").is_some_and(|at| text[at..].contains("}}"))
 }
 
-/// Returns what a person would point at to mean `node`: its tag and anchor included.
-pub(crate) fn place(node: &Node) -> Span {
-    Span::new(node.start(), node.span.end)
+/// Returns what a person would point at to mean `node`: its tag and anchor included. A value that
+/// is missing is right after its `:` or `-`, or at the `,` or bracket that stands in its place.
+pub(crate) fn place(file: &SourceFile, node: &Node) -> Span {
+    let missing = node.properties.is_none()
+        && node.as_scalar().is_some_and(|s| s.value.is_empty() && s.style == Style::Plain);
+    if !missing {
+        return Span::new(node.start(), node.span.end);
+    }
+    let (before, after) = file.text().split_at(node.span.start as usize);
+    let blanks = after.len() - after.trim_start_matches(' ').len();
+    let at = if after[blanks..].starts_with([',', '}', ']']) {
+        node.span.start as usize + blanks
+    } else {
+        let code = before.trim_end_matches(' ');
+        if code.ends_with([':', '-', '?']) { code.len() } else { before.len() }
+    };
+    Span::at(u32::try_from(at).unwrap_or(u32::MAX))
 }
 
 /// Returns what `node`'s scalar is, by its style and text.
@@ -216,7 +230,7 @@ mod tests {
             let node = parsed.documents[0].root.get("a").expect("a is there").clone();
             let value: Arc<str> = node.as_str().expect("a scalar").into();
             let at = value.find("foo").expect("foo is there");
-            let text = Text { value, span: place(&node), node };
+            let text = Text { value, span: place(&file, &node), node };
             assert_eq!(file.slice(text.place(&file, at, at + 3)), "foo", "{source}");
         }
     }

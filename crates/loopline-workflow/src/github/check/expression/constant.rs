@@ -8,7 +8,7 @@ pub(crate) fn is_constant(expression: &Expression) -> bool {
         Kind::Null | Kind::Boolean(_) | Kind::Number(_) | Kind::String(_) => true,
         Kind::Variable(_) | Kind::Property(..) | Kind::Filter(_) | Kind::Index(..) => false,
         Kind::Call(name, arguments) => {
-            let pure = ["contains", "startswith", "endswith", "format", "join", "tojson"];
+            let pure = ["case", "contains", "startswith", "endswith", "format", "join", "tojson"];
             pure.contains(&&*name.to_lowercase()) && arguments.iter().all(is_constant)
         }
         Kind::Not(inner) => is_constant(inner),

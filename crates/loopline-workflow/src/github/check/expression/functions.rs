@@ -43,7 +43,7 @@ pub(crate) fn signatures(name: &str) -> Vec<Signature> {
             form(&[Type::array(Any), Any], false, Boolean),
         ],
         "startswith" | "endswith" => vec![form(&[String, String], false, Boolean)],
-        "format" => vec![form(&[String, Any], true, String)],
+        "format" => vec![form(&[String], false, String), form(&[String, Any], true, String)],
         "join" => vec![
             form(&[Type::array(String), String], false, String),
             form(&[String, String], false, String),

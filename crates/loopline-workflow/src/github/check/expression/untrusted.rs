@@ -106,7 +106,7 @@ fn path(expression: &Expression) -> Option<Vec<String>> {
             let mut path = path(receiver)?;
             path.push(match &index.kind {
                 Kind::String(name) => name.to_lowercase(),
-                _ => "*".into(),
+                _ => "[]".into(),
             });
             Some(path)
         }
@@ -116,6 +116,8 @@ fn path(expression: &Expression) -> Option<Vec<String>> {
 
 fn matches_path(path: &[String], candidate: &str) -> bool {
     let mut parts = candidate.split('.');
-    path.iter().all(|part| parts.next().is_some_and(|wanted| part == "*" || part == wanted))
+    let fits =
+        |part: &str, wanted: &str| part == "*" || part == wanted || (part == "[]" && wanted == "*");
+    path.iter().all(|part| parts.next().is_some_and(|wanted| fits(part, wanted)))
         && parts.next().is_none()
 }

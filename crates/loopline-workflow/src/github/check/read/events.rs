@@ -168,9 +168,6 @@ fn dispatch_input(reader: &mut Reader<'_, '_>, entry: Entry<'_>) -> DispatchInpu
             "description" => {
                 reader.string(entry.value, "`description`");
             }
-            "deprecationMessage" => {
-                reader.string(entry.value, "`deprecationMessage`");
-            }
             "required" => {
                 reader.literal_boolean(entry.value, "`required`");
             }
@@ -244,9 +241,6 @@ fn call_input(reader: &mut Reader<'_, '_>, entry: Entry<'_>) -> CallInput {
         match &*entry.id {
             "description" => {
                 reader.string(entry.value, "`description`");
-            }
-            "deprecationMessage" => {
-                reader.string(entry.value, "`deprecationMessage`");
             }
             "required" => {
                 input.required = reader.literal_boolean(entry.value, "`required`");

@@ -218,7 +218,7 @@ fn strategy(reader: &mut Reader<'_, '_>, node: &Node) -> Strategy {
     let mut strategy = Strategy::default();
     for entry in reader.mapping(node, "`strategy`", FIXED) {
         match &*entry.id {
-            "matrix" => strategy.matrix = Some(matrix(reader, entry.value)),
+            "matrix" => strategy.matrix = Some(matrix(reader, &entry.key, entry.value)),
             "fail-fast" => strategy.fail_fast = reader.boolean(entry.value, "`fail-fast`"),
             "max-parallel" => {
                 strategy.max_parallel = reader.positive(entry.value, "`max-parallel`", true);
@@ -229,8 +229,8 @@ fn strategy(reader: &mut Reader<'_, '_>, node: &Node) -> Strategy {
     strategy
 }
 
-fn matrix(reader: &mut Reader<'_, '_>, node: &Node) -> Matrix {
-    let mut matrix = Matrix::default();
+fn matrix(reader: &mut Reader<'_, '_>, key: &Text, node: &Node) -> Matrix {
+    let mut matrix = Matrix { at: key.span, ..Matrix::default() };
     if node.as_scalar().is_some() {
         matrix.expression = reader.only_expression(node, "`matrix`", "a mapping");
         return matrix;

@@ -41,7 +41,7 @@ impl<'f> Reader<'_, 'f> {
 
     /// Returns what a person would point at to mean `node`.
     pub(crate) fn place(&self, node: &Node) -> Span {
-        text::place(node)
+        text::place(self.file(), node)
     }
 
     fn text(&self, node: &Node) -> Option<Text> {

@@ -68,7 +68,7 @@ fn one(
         findings.add_hint(
             &rules::ACTION_OUTDATED,
             uses.span,
-            format!("`{value}` was built for a runtime or service that GitHub has switched off"),
+            format!("`{value}` was built for a runtime or service that GitHub has retired"),
             "use a later version of the action",
         );
         return;

@@ -46,14 +46,9 @@ fn condition(text: Option<&Text>, findings: &mut Findings<'_>) {
     if let Ok((expression, _)) = parse(inner, bare)
         && is_constant(&expression)
     {
-        let place = if bare {
-            text.span
-        } else {
-            text.place(findings.file, 3 + expression.range.start, 3 + expression.range.end)
-        };
         findings.add_hint(
             &rules::CONSTANT_CONDITION,
-            place,
+            text.span,
             "this condition is the same in every run",
             "remove the `if`, or the part it decides about",
         );

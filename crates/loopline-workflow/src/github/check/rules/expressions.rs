@@ -7,14 +7,16 @@ use crate::github::check::expression::{Availability, Contexts, Object, Type};
 use crate::github::check::findings::Findings;
 use crate::github::check::model::{
     Action, Call, Combination, Combinations, Concurrency, Container, Credentials, Event, InputType,
-    Job, Matrix, MatrixRow, Raw, RawData, RunsOn, Services, Step, Strategy, Workflow,
+    Job, Matrix, MatrixRow, Named, Raw, RawData, RunsOn, Services, Step, Strategy, Workflow,
 };
+use crate::github::check::text::Text;
 use templates::Templates;
 
 mod templates;
 
 pub(super) fn check(workflow: &Workflow, tree: &dyn FileTree, findings: &mut Findings<'_>) {
-    let mut templates = Templates { findings, contexts: Contexts::new() };
+    let mut templates =
+        Templates { findings, contexts: Contexts::new(), shell: Availability::NOWHERE };
     events_contexts(workflow, &mut templates.contexts);
     templates.text(workflow.name.as_ref(), Availability::STEP);
     templates.text(workflow.run_name.as_ref(), Availability::RUN_NAME);
@@ -35,6 +37,28 @@ pub(super) fn check(workflow: &Workflow, tree: &dyn FileTree, findings: &mut Fin
         templates.contexts = base.clone();
         templates.contexts.set("needs", needs(one, workflow, tree));
         job(&mut templates, one, tree);
+    }
+}
+
+/// Checks the steps of a composite action that takes `inputs`, and what its outputs read.
+pub(super) fn composite(
+    inputs: &[String],
+    list: &[Step],
+    outputs: &[Text],
+    tree: &dyn FileTree,
+    findings: &mut Findings<'_>,
+) {
+    let mut templates =
+        Templates { findings, contexts: Contexts::new(), shell: Availability::STEP };
+    let names = inputs.iter().map(|name| (name.to_lowercase(), Type::String));
+    templates.contexts.set("inputs", Type::strict(names));
+    // An action sees the matrix and jobs of whoever uses it, but no secrets.
+    templates.contexts.set("matrix", Type::loose());
+    templates.contexts.set("needs", Type::loose());
+    templates.contexts.remove("secrets");
+    steps(&mut templates, list, tree);
+    for output in outputs {
+        templates.text(Some(output), Availability::STEP);
     }
 }
 
@@ -228,7 +252,7 @@ fn job(templates: &mut Templates<'_, '_>, job: &Job, tree: &dyn FileTree) {
 fn call_types(
     templates: &mut Templates<'_, '_>,
     uses: &str,
-    inputs: &[crate::github::check::model::Named<crate::github::check::text::Text>],
+    inputs: &[Named<Text>],
     tree: &dyn FileTree,
 ) {
     let Some(called) = reusable::local(uses, tree).flatten() else { return };
@@ -426,7 +450,7 @@ fn step(templates: &mut Templates<'_, '_>, step: &Step, tree: &dyn FileTree) {
     match &step.action {
         Action::Run { script, shell, working_directory } => {
             templates.script(script, place);
-            templates.text(shell.as_ref(), Availability::NOWHERE);
+            templates.text(shell.as_ref(), templates.shell);
             templates.text(working_directory.as_ref(), place);
         }
         Action::Uses { uses, inputs, expression, .. } => {

@@ -40,9 +40,16 @@ const IMAGES: &[&[&str]] = &[
     &["windows-2022"],
     &["windows-11-arm"],
     &["windows-11-vs2026-arm"],
-    &["macos-latest", "macos-15", "macos-latest-xlarge", "macos-15-xlarge"],
+    // GitHub is moving `macos-latest` from one of these to the other.
+    &[
+        "macos-latest",
+        "macos-latest-xlarge",
+        "macos-15",
+        "macos-15-xlarge",
+        "macos-26",
+        "macos-26-xlarge",
+    ],
     &["macos-latest-large", "macos-15-large", "macos-15-intel"],
-    &["macos-26", "macos-26-xlarge"],
     &["macos-26-large", "macos-26-intel"],
     &["macos-14", "macos-14-xlarge"],
     &["macos-14-large"],

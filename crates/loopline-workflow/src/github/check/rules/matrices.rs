@@ -85,6 +85,11 @@ fn computed(value: &Raw) -> bool {
 
 fn exclusions(matrix: &Matrix, findings: &mut Findings<'_>) {
     let Some(Combinations::List(exclusions)) = &matrix.exclude else { return };
+    if matrix.rows.is_empty() {
+        let message = "`exclude` takes values out of a matrix that has no rows";
+        findings.add(&rules::MATRIX, matrix.at, message);
+        return;
+    }
     let include = match &matrix.include {
         Some(Combinations::Expression(_)) => return,
         Some(Combinations::List(list)) => list.as_slice(),

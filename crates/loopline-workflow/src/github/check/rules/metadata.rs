@@ -4,11 +4,11 @@ use loopline_diagnostic::rule_set as rules;
 use loopline_source::yaml::{self, Limits, Node};
 use loopline_source::{FileTree, Span};
 
-use super::{actions, commands, conditions, environment_names, jobs, shells};
+use super::{actions, commands, conditions, environment_names, expressions, jobs, shells};
 use crate::github::check::checker::Options;
 use crate::github::check::findings::{Findings, nearest};
 use crate::github::check::read::{Reader, steps};
-use crate::github::check::text::{Text, place};
+use crate::github::check::text::Text;
 
 const COLORS: &[&str] =
     &["white", "black", "yellow", "blue", "green", "orange", "red", "purple", "gray-dark"];
@@ -31,6 +31,10 @@ const DOCKER: &[&str] = &[
     "args",
 ];
 const SCRIPT: &[&str] = &["using", "main", "pre", "pre-if", "post", "post-if"];
+
+fn place(node: &Node) -> Span {
+    Span::new(node.start(), node.span.end)
+}
 
 /// Something wrong, where it is in the metadata.
 struct Problem {
@@ -60,6 +64,15 @@ pub(crate) fn check(
     conditions::steps(&steps, findings);
     environment_names::steps(&steps, findings);
     actions::steps(&steps, tree, findings);
+    let entries = |key: &str| root.get(key).and_then(Node::as_mapping).unwrap_or(&[]);
+    let inputs: Vec<String> =
+        entries("inputs").iter().filter_map(|e| e.key.as_str().map(str::to_owned)).collect();
+    let outputs: Vec<Text> = entries("outputs")
+        .iter()
+        .filter_map(|entry| entry.value.get("value"))
+        .map(|value| Reader { findings }.string(value, "`value`"))
+        .collect();
+    expressions::composite(&inputs, &steps, &outputs, tree, findings);
 }
 
 /// Reports at a step what is wrong with the metadata of the local action it uses.

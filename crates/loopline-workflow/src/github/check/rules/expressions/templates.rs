@@ -15,6 +15,8 @@ use crate::github::check::text::{Tag, Text, tag};
 pub(super) struct Templates<'t, 'f> {
     pub(super) findings: &'t mut Findings<'f>,
     pub(super) contexts: Contexts,
+    /// What the `shell` of a step may use: an action's may use its inputs.
+    pub(super) shell: Availability,
 }
 
 /// One expression in a text, its places in bytes of the text.
