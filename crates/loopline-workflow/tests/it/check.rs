@@ -3,32 +3,15 @@
 #![expect(clippy::print_stdout, reason = "the counts are what one reads of these tests")]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use loopline_source::{MemoryTree, SourceFile};
 use loopline_workflow::github::check::{self, Options};
 
+use crate::{files, folder};
+
 /// The share of `err` files that must agree, in percent.
 const FLOOR_PERCENT: usize = 90;
-
-fn folder(variable: &str) -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told where their data is")]
-    let found = std::env::var_os(variable).map(PathBuf::from);
-    if found.is_none() {
-        println!("skipped: {variable} is not set");
-    }
-    found
-}
-
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs_err::read_dir(folder) else { return Vec::new() };
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.expect("the folder can be listed").path())
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
-        .collect();
-    files.sort();
-    files
-}
 
 fn check(path: &Path) -> (SourceFile, Vec<loopline_diagnostic::Diagnostic>) {
     let text = fs_err::read_to_string(path).expect("the file is UTF-8");

@@ -88,7 +88,7 @@ pub(super) fn call(
         Builtin::Format => call.format()?,
         Builtin::FromJson => from_json_text(&call.argument(0)?.to_text())?,
         Builtin::Join => call.join()?,
-        Builtin::ToJson => call.to_json()?,
+        Builtin::ToJson => call.json_text()?,
     }))
 }
 
@@ -179,7 +179,7 @@ impl Call<'_, '_> {
         Ok(",".into())
     }
 
-    fn to_json(&mut self) -> Result<Value, EvalError> {
+    fn json_text(&mut self) -> Result<Value, EvalError> {
         let value = self.argument(0)?;
         let mut writer = Writer::new(self.evaluator.limit());
         if writer.value(&value, 0) {

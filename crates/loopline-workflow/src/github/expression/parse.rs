@@ -166,7 +166,7 @@ fn wrong_count(options: &ParseOptions, call: &Call) -> Option<ParseErrorKind> {
         Some(ParseErrorKind::TooFewParameters)
     } else if count > maximum {
         Some(ParseErrorKind::TooManyParameters)
-    } else if count % 2 == 0 && call.name.eq_ignore_ascii_case("case") {
+    } else if count.is_multiple_of(2) && call.name.eq_ignore_ascii_case("case") {
         Some(ParseErrorKind::EvenParameters)
     } else {
         None

@@ -261,14 +261,13 @@ fn chain(expression: &Expr, id: NodeId) -> Option<NamedValue> {
     }
     let mut path = Vec::new();
     let mut complete = true;
-    let mut end = expression.node(id).span.end;
+    let mut span = expression.node(id).span.clone();
     let mut at = id;
     loop {
         let node = expression.node(at);
         let name = match &node.kind {
             NodeKind::Context(name) => {
                 path.reverse();
-                let span = node.span.start..end;
                 return Some(NamedValue { context: Arc::clone(name), path, complete, span });
             }
             NodeKind::Property { name, .. } => Some(Arc::clone(name)),
@@ -281,15 +280,16 @@ fn chain(expression: &Expr, id: NodeId) -> Option<NamedValue> {
             NodeKind::Wildcard { .. } => None,
             _ => return None,
         };
-        at = expression.ungroup(target(expression, at)?);
+        let target = target(expression, at)?;
         match name {
             Some(name) => path.push(name),
             // What stands behind a computed name cannot be told; the path ends before it.
             None => {
                 path.clear();
                 complete = false;
-                end = expression.node(at).span.end;
+                span = expression.node(target).span.clone();
             }
         }
+        at = expression.ungroup(target);
     }
 }
