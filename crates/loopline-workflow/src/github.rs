@@ -6,4 +6,6 @@
 pub mod check;
 pub mod expression;
 pub mod model;
+pub mod parse;
+pub mod schema;
 pub mod template;

@@ -163,7 +163,12 @@ impl Builder<'_> {
                 if value.is_empty() && style == Style::Plain && place.properties.is_none() {
                     span = after_indicator(self.file, span);
                 }
-                let data = Data::Scalar(Scalar { value: value.as_ref().into(), style });
+                let mut value = value.as_ref();
+                // The parser adds the line break that a text may lack at its end.
+                if block && span_ends_text(self.file, place.span) {
+                    value = value.strip_suffix('\n').unwrap_or(value);
+                }
+                let data = Data::Scalar(Scalar { value: value.into(), style });
                 let (tag, properties) = (tag_of(tag), place.properties);
                 let node = Node { span, properties, alias: None, tag, anchor: None, data };
                 self.finish(node, anchor, 1, span)?;
@@ -394,6 +399,11 @@ fn after_indicator(file: &SourceFile, span: Span) -> Span {
     }
 }
 
+/// Returns whether `span` reaches the end of a text that has no line break there.
+fn span_ends_text(file: &SourceFile, span: Span) -> bool {
+    span.end as usize >= file.text().len() && !file.text().ends_with(['\n', '\r'])
+}
+
 /// Leaves the line break after a block scalar out of its span.
 fn trim_block(file: &SourceFile, span: Span, style: Style) -> Span {
     if !matches!(style, Style::Literal | Style::Folded) {
@@ -503,6 +513,8 @@ mod tests {
         assert_eq!(place("d"), ("", ">-\n\n  f", "7:4".to_owned()));
         assert_eq!(place("e"), ("", "", "10:3".to_owned()));
         assert_eq!(place("f"), ("&z", "", "11:4".to_owned()));
+        let without_break = tree("a: |\n  x");
+        assert_eq!(show(&without_break.documents[0].root), r#"{"a": "x"}"#);
         let unknown = tree("a: *nowhere\n").error.expect("there is no such anchor");
         assert_eq!(unknown.to_string(), "alias `*nowhere` has no anchor before it");
     }

@@ -1,7 +1,9 @@
 //! Tests of the pipeline languages, one module a subject.
 
 mod check;
+mod corpus;
 mod expression;
+mod reader;
 
 use std::path::{Path, PathBuf};
 
