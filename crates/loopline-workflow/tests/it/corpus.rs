@@ -7,18 +7,15 @@ use loopline_workflow::github::parse::{self, Options};
 
 #[test]
 fn guide_workflows_load() {
-    let Some(folder) = std::env::var_os("LOOPLINE_GUIDE") else {
-        eprintln!("skipped: LOOPLINE_GUIDE is not set");
-        return;
-    };
+    let Some(folder) = folder("LOOPLINE_GUIDE") else { return };
     let mut found = Vec::new();
-    files(Path::new(&folder), &mut found);
+    files(&folder, &mut found);
     found.retain(|path| path.parent().is_some_and(|parent| parent.ends_with(".github/workflows")));
     assert!(!found.is_empty(), "the guide has workflows");
     for path in found {
         let name = path.strip_prefix(&folder).unwrap_or(&path).display().to_string();
         let (jobs, errors) = load(&path);
-        eprintln!("{name}: {jobs} jobs, {errors:?}");
+        println!("{name}: {jobs} jobs, {errors:?}");
         assert!(jobs > 0, "{name} has no jobs");
         // The one real mistake of this kind in the guide: a file without `on`.
         let expected = usize::from(errors.iter().any(|error| error.ends_with("missing: on")));
@@ -28,12 +25,9 @@ fn guide_workflows_load() {
 
 #[test]
 fn clean_workflows_load() {
-    let Some(folder) = std::env::var_os("LOOPLINE_CONFORMANCE") else {
-        eprintln!("skipped: LOOPLINE_CONFORMANCE is not set");
-        return;
-    };
+    let Some(folder) = folder("LOOPLINE_CONFORMANCE") else { return };
     let mut found = Vec::new();
-    files(&Path::new(&folder).join("actionlint/ok"), &mut found);
+    files(&folder.join("actionlint/ok"), &mut found);
     found.retain(|path| path.extension().is_some_and(|it| it == "yaml" || it == "yml"));
     let mut refused = Vec::new();
     for path in &found {
@@ -42,8 +36,18 @@ fn clean_workflows_load() {
             refused.push(format!("{errors:?}"));
         }
     }
-    eprintln!("clean workflows: {} of {} load", found.len() - refused.len(), found.len());
+    println!("clean workflows: {} of {} load", found.len() - refused.len(), found.len());
     assert!(refused.is_empty(), "{refused:#?}");
+}
+
+/// Returns the folder that `variable` names, or says that the test is skipped.
+pub(crate) fn folder(variable: &str) -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "tests are told where their data is")]
+    let found = std::env::var_os(variable).map(PathBuf::from);
+    if found.is_none() {
+        println!("skipped: {variable} is not set");
+    }
+    found
 }
 
 fn load(path: &Path) -> (usize, Vec<String>) {

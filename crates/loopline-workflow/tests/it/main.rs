@@ -3,6 +3,7 @@
 mod check;
 mod corpus;
 mod expression;
+mod fuzz;
 mod reader;
 
 use std::path::{Path, PathBuf};
