@@ -178,7 +178,8 @@ runs:
         6:21 LL0218 no step before this one has the id `two`
         10:41 LL0212 there is no property `levle` in `inputs`
         13:21 LL0212 there is no context `secrets`
-    "#]].assert_eq(&report);
+    "#]]
+    .assert_eq(&report);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use loopline_source::SourceFile;
 use loopline_workflow::github::parse::{self, Options};
 
+use super::folder;
+
 #[test]
 fn guide_workflows_load() {
     let Some(folder) = folder("LOOPLINE_GUIDE") else { return };
@@ -38,16 +40,6 @@ fn clean_workflows_load() {
     }
     println!("clean workflows: {} of {} load", found.len() - refused.len(), found.len());
     assert!(refused.is_empty(), "{refused:#?}");
-}
-
-/// Returns the folder that `variable` names, or says that the test is skipped.
-pub(crate) fn folder(variable: &str) -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told where their data is")]
-    let found = std::env::var_os(variable).map(PathBuf::from);
-    if found.is_none() {
-        println!("skipped: {variable} is not set");
-    }
-    found
 }
 
 fn load(path: &Path) -> (usize, Vec<String>) {

@@ -20,7 +20,7 @@ struct Case {
 
 #[test]
 fn reader_cases() {
-    let Some(folder) = super::corpus::folder("LOOPLINE_CONFORMANCE") else { return };
+    let Some(folder) = super::folder("LOOPLINE_CONFORMANCE") else { return };
     let folder = folder.join("github-workflow-reader");
     let mut names: Vec<_> = fs_err::read_dir(&folder)
         .expect("the folder is readable")
