@@ -35,6 +35,27 @@ fn expected(text: &str) -> BTreeSet<(u32, u32)> {
         .collect()
 }
 
+/// Returns whether `found` is the true place of what actionlint puts at `wanted`.
+///
+/// It counts the columns of a text of several lines from where the text begins (so all its
+/// findings are on the line of the `|`), and those of a quoted `if` from its quote; we point at
+/// the words themselves.
+fn is_true_place(file: &SourceFile, wanted: (u32, u32), found: (u32, u32)) -> bool {
+    let line = file.line_text(wanted.0);
+    let indentation = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    if found.0 == wanted.0 {
+        let quoted = line.contains("if: '") || line.contains("if: \"");
+        return quoted && found.1 == wanted.1 + 1;
+    }
+    let header = line.trim_end().trim_end_matches(['-', '+']).ends_with(['|', '>']);
+    header
+        && found.0 > wanted.0
+        && (wanted.0 + 1..=found.0).all(|number| {
+            let inner = file.line_text(number);
+            inner.trim().is_empty() || indentation(inner) > indentation(line)
+        })
+}
+
 #[test]
 fn valid_workflows_are_clean() {
     let Some(data) = folder("LOOPLINE_CONFORMANCE") else { return };
@@ -70,20 +91,32 @@ fn mistakes_are_found_where_they_are() {
             .map(|finding| file.position(finding.primary.span.start))
             .map(|at| (at.line, at.column))
             .collect();
+        // Settle the two deliberate differences in counting, one expected place to one found.
+        let mut missing: Vec<_> = wanted.difference(&places).copied().collect();
+        let mut extra: Vec<_> = places.difference(&wanted).copied().collect();
+        missing.retain(|wanted| {
+            match extra.iter().position(|found| is_true_place(&file, *wanted, *found)) {
+                Some(at) => {
+                    extra.remove(at);
+                    false
+                }
+                None => true,
+            }
+        });
         total += 1;
         lines_total += wanted.len();
-        lines_found += wanted.intersection(&places).count();
-        if wanted == places {
+        lines_found += wanted.len() - missing.len();
+        if missing.is_empty() && extra.is_empty() {
             agreed += 1;
             continue;
         }
         println!("{name}: differs");
-        for (line, column) in wanted.difference(&places) {
+        for (line, column) in &missing {
             println!("  not found: {line}:{column}");
         }
         for finding in &found {
             let at = file.position(finding.primary.span.start);
-            if !wanted.contains(&(at.line, at.column)) {
+            if extra.contains(&(at.line, at.column)) {
                 println!("  too many: {at}: {} {}", finding.rule.code, finding.message);
             }
         }

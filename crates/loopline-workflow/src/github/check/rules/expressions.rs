@@ -77,7 +77,10 @@ fn events_contexts(workflow: &Workflow, contexts: &mut Contexts) {
             Event::Call(call) => {
                 let named = call.inputs.iter().map(|i| (i.name.lower(), input_type(i.kind)));
                 inputs = Some(merge_inputs(inputs, Object::strict(named)));
-                if let Some(secrets) = &call.secrets {
+                // Started by another event, the workflow sees all secrets of the repository.
+                if let Some(secrets) = &call.secrets
+                    && workflow.events.len() == 1
+                {
                     let given = ["github_token", "actions_step_debug", "actions_runner_debug"];
                     let names = secrets.iter().map(|secret| secret.name.lower());
                     let names = names.chain(given.map(str::to_owned));
