@@ -72,7 +72,7 @@ impl Machine for Host {
     fn teardown(&self) -> Result<Teardown, MachineError> {
         self.torn_down.store(true, Ordering::Release);
         let groups = self.groups();
-        orphans::signal_groups(&groups, Signal::Kill.native());
+        orphans::end_groups(&groups);
         let orphans_killed = orphans::end(&self.marker, &groups)?;
         orphans::discharge(&self.marker);
         Ok(Teardown { orphans_killed })

@@ -16,4 +16,8 @@ mod signal;
 pub use host::Host;
 pub use machine::{Kind, Machine, MachineError, Teardown};
 pub use process::{Output, Process, ProcessSpec, SpawnError, Stdin, WaitError};
+pub use sandbox::{
+    Bind, Network, Sandbox, SandboxSpec, StartError, Support, maybe_run_helper, probe,
+    run_helper_before_main,
+};
 pub use signal::Signal;

@@ -207,10 +207,24 @@ fn marker_of(number: i32) -> Option<String> {
 /// Signals the process groups whose leaders are held: an unreaped leader keeps its number.
 pub(crate) fn signal_groups(groups: &BTreeSet<i32>, signal: Signal) {
     let held = lock(&HELD);
-    for group in groups.intersection(&held) {
-        if let Some(group) = Pid::from_raw(*group) {
-            let _ = rustix::process::kill_process_group(group, signal);
+    for group in groups.intersection(&held).copied().filter_map(Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
+
+/// Kills the process groups whose leaders are held and waits until the leaders have ended; they
+/// are reaped by whoever holds them.
+pub(crate) fn end_groups(groups: &BTreeSet<i32>) {
+    let mut dying = Vec::new();
+    {
+        let held = lock(&HELD);
+        for group in groups.intersection(&held).copied().filter_map(Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+            dying.extend(pidfd_open(group, PidfdFlags::empty()));
         }
+    }
+    for pidfd in dying {
+        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&DEATH));
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process_group, waitid};
 
@@ -199,6 +200,21 @@ impl Process {
         };
         self.status = Some(status);
         Ok(status)
+    }
+
+    /// Waits for the end without a runtime; says whether it came in time.
+    pub(crate) fn wait_blocking(&self, limit_ms: u64) -> bool {
+        let Place::Host { exit, .. } = &self.place else { return false };
+        let Ok(pidfd) = exit.get() else { return false };
+        let limit =
+            Timespec { tv_sec: i64::try_from(limit_ms / 1000).unwrap_or(i64::MAX), tv_nsec: 0 };
+        loop {
+            match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit)) {
+                Err(Errno::INTR) => {}
+                Ok(0) | Err(_) => return false,
+                Ok(_) => return true,
+            }
+        }
     }
 
     /// Returns the status if the process has ended, without waiting.

@@ -1,5 +1,24 @@
 //! The sandbox executor: fresh namespaces over a copy-on-write view of the host.
+//!
+//! The owner ([`Sandbox`]) plans the view as a list of operations and starts a single-threaded
+//! helper, which enters the namespaces, carries the operations out and becomes the sandbox's
+//! first process: it starts what it is told, reaps, and ends with its owner.
 
+mod helper;
+mod interfaces;
+mod owner;
+mod probe;
+mod protocol;
 mod remote;
+mod secrets;
+mod serve;
+mod setup;
+mod spec;
+mod uplink;
+mod view;
 
+pub use helper::{maybe_run_helper, run_helper_before_main};
+pub use owner::{Sandbox, StartError};
+pub use probe::{Support, probe};
 pub(crate) use remote::Remote;
+pub use spec::{Bind, Network, SandboxSpec};

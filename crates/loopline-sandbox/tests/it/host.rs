@@ -96,8 +96,8 @@ fn an_exit_is_known_while_a_grandchild_holds_the_output() {
 #[test]
 fn a_signal_reaches_the_whole_group() {
     let host = Host::new("job");
-    let script = "(trap 'echo inner; exit' INT; echo up; while :; do sleep 0.01; done) & \
-                  trap 'wait; echo outer; exit 3' INT; wait";
+    let script = "trap 'wait; echo outer; exit 3' INT; \
+                  (trap 'echo inner; exit' INT; echo up; while :; do sleep 0.01; done) & wait";
     let mut process = host.spawn(&bash(script, Path::new("/"))).unwrap();
     let mut output = File::from(process.take_output().unwrap());
     assert_eq!(read_line(&mut output), "up");

@@ -2,4 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod host;
+mod sandbox;
 mod support;
+
+loopline_sandbox::run_helper_in_tests!();

@@ -1,0 +1,99 @@
+//! The network interfaces of a sandbox's own network namespace: loopback, and a tunnel whose other
+//! side the owner holds.
+#![expect(unsafe_code, reason = "interfaces are configured by ioctl(2) on C structures")]
+
+use std::ffi::CStr;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+/// The job's address, of a range that RFC 2544 keeps free of real hosts.
+pub(super) const JOB: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+/// The name server the job sees; the owner answers for it.
+pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
+const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
+/// The largest packet of the tunnel, in bytes; large ones cost fewer system calls.
+pub(super) const TUNNEL_PACKET_BYTES: u16 = 16 * 1024;
+
+const LOOPBACK: &CStr = c"lo";
+const TUNNEL: &CStr = c"tun0";
+
+/// Brings loopback up.
+pub(super) fn loopback() -> io::Result<()> {
+    up(&control()?, LOOPBACK)
+}
+
+/// Opens the tunnel device, before the host's `/dev` is left behind.
+pub(super) fn open_tunnel() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let tunnel = rustix::fs::open("/dev/net/tun", flags, Mode::empty())?;
+    let mut request = named(TUNNEL);
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_TUN | libc::IFF_NO_PI).map_err(io::Error::other)?;
+    call(&tunnel, libc::TUNSETIFF, &mut request)?;
+    let control = control()?;
+    let mut request = named(TUNNEL);
+    request.ifr_ifru.ifru_addr = address(JOB);
+    call(&control, libc::SIOCSIFADDR, &mut request)?;
+    let mut request = named(TUNNEL);
+    request.ifr_ifru.ifru_netmask = address(NETMASK);
+    call(&control, libc::SIOCSIFNETMASK, &mut request)?;
+    let mut request = named(TUNNEL);
+    request.ifr_ifru.ifru_mtu = i32::from(TUNNEL_PACKET_BYTES);
+    call(&control, libc::SIOCSIFMTU, &mut request)?;
+    up(&control, TUNNEL)?;
+    default_route(&control)?;
+    Ok(tunnel)
+}
+
+fn control() -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?)
+}
+
+fn up(control: &OwnedFd, name: &CStr) -> io::Result<()> {
+    let mut request = named(name);
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
+    call(control, libc::SIOCSIFFLAGS, &mut request)
+}
+
+fn named(name: &CStr) -> libc::ifreq {
+    // SAFETY: `ifreq` is a C structure of integers and unions of them; all zeroes is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.to_bytes_with_nul()) {
+        *to = from.cast_signed();
+    }
+    request
+}
+
+fn address(address: Ipv4Addr) -> libc::sockaddr {
+    // SAFETY: `sockaddr` is a C structure of integers; all zeroes is valid.
+    let mut raw: libc::sockaddr = unsafe { std::mem::zeroed() };
+    raw.sa_family = u16::try_from(libc::AF_INET).unwrap_or_default();
+    // The layout of `sockaddr_in`: two bytes of port, then the address in network order.
+    for (to, from) in raw.sa_data[2..6].iter_mut().zip(address.octets()) {
+        *to = from.cast_signed();
+    }
+    raw
+}
+
+fn call(on: &OwnedFd, code: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+    // SAFETY: all codes used here take a pointer to an `ifreq`, which outlives the call.
+    let result = unsafe { libc::ioctl(on.as_raw_fd(), code, &raw mut *request) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn default_route(control: &OwnedFd) -> io::Result<()> {
+    // SAFETY: `rtentry` is a C structure of integers and pointers; all zeroes is valid.
+    let mut route: libc::rtentry = unsafe { std::mem::zeroed() };
+    route.rt_dst = address(Ipv4Addr::UNSPECIFIED);
+    route.rt_genmask = address(Ipv4Addr::UNSPECIFIED);
+    route.rt_flags = libc::RTF_UP;
+    route.rt_dev = TUNNEL.as_ptr().cast_mut();
+    // SAFETY: the route and the name it points to outlive the call, which only reads them.
+    let result = unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCADDRT, &raw const route) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
