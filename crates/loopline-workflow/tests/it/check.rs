@@ -1,7 +1,5 @@
 //! The check of workflows, on the test inputs that actionlint publishes and on the guide.
 
-#![expect(clippy::print_stdout, reason = "the counts are what one reads of these tests")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! Tests of the pipeline languages, one module a subject.
 
+#![expect(clippy::print_stdout, reason = "the counts are what one reads of these tests")]
+
 mod check;
 mod corpus;
 mod expression;
