@@ -41,7 +41,7 @@ fn standard_input_and_output_can_be_files() {
     let path = folder.path().join("out");
     let mut spec = bash("cat; pwd >&2", folder.path());
     spec.stdin = Stdin::Fd(input.into());
-    spec.output = Output::Fd(File::create(&path).unwrap().into());
+    spec.output = Output::Fd(fs_err::File::create(&path).unwrap().into_parts().0.into());
     let mut process = host.spawn(&spec).unwrap();
     assert!(block_on(process.wait()).unwrap().success());
     assert_eq!(

@@ -180,6 +180,17 @@ fn home_and_temporary_folder_are_kept_for_a_second_look() {
 }
 
 #[test]
+fn what_a_sandbox_left_can_be_removed() {
+    let Some((scratch, sandbox)) = start() else { return };
+    run(&sandbox, "mkdir -p /tmp/closed/inner && chmod 0 /tmp/closed");
+    sandbox.teardown().unwrap();
+    let state = scratch.path().join("state");
+    assert!(state.join("tmp/closed").exists());
+    loopline_sandbox::remove_state(&state).unwrap();
+    assert!(!state.exists());
+}
+
+#[test]
 fn the_usual_devices_work() {
     let Some((_scratch, sandbox)) = start() else { return };
     let script = "echo x > /dev/null; head -c4 /dev/zero | wc -c; head -c4 /dev/urandom | wc -c; \
