@@ -35,7 +35,8 @@ fn text_shows_the_line_and_obeys_no_escapes() {
         hint: did you mean `runs-on`?
         hint: `loopline explain LL0201` for details
 
-    "#]].assert_eq(&plain);
+    "#]]
+    .assert_eq(&plain);
     let colored = text(&[finding()], &TextOptions { color: true });
     assert!(colored.starts_with("\x1b[1;31merror[LL0201]\x1b[0m"));
     let escapes = ["\x1b[0m", "\x1b[1m", "\x1b[1;31m", "\x1b[1;34m"];
@@ -119,7 +120,8 @@ fn json_names_its_form() {
             "warnings": 0,
             "notes": 0
           }
-        }"#]].assert_eq(&document);
+        }"#]]
+    .assert_eq(&document);
 }
 
 #[test]
@@ -227,7 +229,8 @@ fn sarif_has_rules_places_and_fixes() {
               ]
             }
           ]
-        }"#]].assert_eq(&document);
+        }"#]]
+    .assert_eq(&document);
 }
 
 #[test]
