@@ -67,6 +67,11 @@ rules! {
     ACTION_METADATA = LL0245 "action-metadata" Error,
     DEPRECATED_COMMAND = LL0251 "deprecated-command" Error,
     PARALLEL_STEPS = LL0252 "parallel-steps" Error,
+    WORKFLOW_INPUT = LL0301 "workflow-input" Error,
+    IMAGE_ENGINE = LL0302 "image-engine" Error,
+    UNSUPPORTED_KEY = LL0303 "unsupported-key" Error,
+    RUNNER_UNAVAILABLE = LL0304 "runner-unavailable" Error,
+    PLAN_EXPRESSION = LL0305 "plan-expression" Error,
 }
 
 /// Returns the rule with `code`, in any case.

@@ -4,8 +4,11 @@
 //! turns tokens into the [`model`]. Nothing here touches a disk or a network.
 
 pub mod check;
+pub mod event;
 pub mod expression;
 pub mod model;
 pub mod parse;
+pub mod plan;
+pub mod schedule;
 pub mod schema;
 pub mod template;
