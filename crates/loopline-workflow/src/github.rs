@@ -6,6 +6,8 @@
 pub mod check;
 pub mod event;
 pub mod expression;
+pub mod filter;
+pub mod matrix;
 pub mod model;
 pub mod parse;
 pub mod plan;
