@@ -169,7 +169,8 @@ fn brackets(
     while let Some(&(first, _)) = characters.get(at) {
         let literal = |character: char| format!("\\x{{{:x}}}", u32::from(character));
         class.push_str(&literal(first));
-        if let (Some(('-', false)), Some(&(last, _))) = (characters.get(at + 1), characters.get(at + 2))
+        if let (Some(('-', false)), Some(&(last, _))) =
+            (characters.get(at + 1), characters.get(at + 2))
         {
             if last < first {
                 return Err(PatternError::BackwardRange(open));
@@ -193,7 +194,9 @@ impl PatternList {
     ///
     /// # Errors
     /// Returns which pattern is wrong, from zero, and what with it.
-    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, (usize, PatternError)> {
+    pub fn parse<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, (usize, PatternError)> {
         let read = |(index, text)| Pattern::parse(text).map_err(|error| (index, error));
         texts.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
     }
@@ -392,7 +395,8 @@ impl EventFilter {
     }
 
     fn reference(&self, reference: Reference<'_>) -> Vec<Reason> {
-        let branches = (FilterKey::Branches, &self.branches, FilterKey::BranchesIgnore, &self.branches_ignore);
+        let branches =
+            (FilterKey::Branches, &self.branches, FilterKey::BranchesIgnore, &self.branches_ignore);
         let tags = (FilterKey::Tags, &self.tags, FilterKey::TagsIgnore, &self.tags_ignore);
         let (name, subject, own, other) = match reference {
             Reference::Branch(name) => (name, Subject::Branch(name.to_owned()), branches, tags),

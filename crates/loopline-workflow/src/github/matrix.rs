@@ -81,7 +81,9 @@ pub enum MatrixError {
         index: usize,
     },
     /// There are more combinations than allowed.
-    #[error("The matrix makes {at_least} or more jobs, which is over the limit of {MAX_COMBINATIONS}")]
+    #[error(
+        "The matrix makes {at_least} or more jobs, which is over the limit of {MAX_COMBINATIONS}"
+    )]
     TooManyCombinations {
         /// How many there are at least.
         at_least: usize,
@@ -208,7 +210,8 @@ struct Axes(Vec<(Arc<str>, Arc<Array>)>);
 impl Axes {
     fn read(matrix: &Object) -> Result<Self, MatrixError> {
         let mut axes = Vec::new();
-        for (key, value) in matrix.iter().filter(|(key, _)| ![INCLUDE, EXCLUDE].contains(&&***key)) {
+        for (key, value) in matrix.iter().filter(|(key, _)| ![INCLUDE, EXCLUDE].contains(&&***key))
+        {
             let Value::Array(values) = value else {
                 return Err(MatrixError::NotSequence { key: Arc::clone(key) });
             };
@@ -289,9 +292,9 @@ fn leaf_matches(expected: &Value, found: Option<&Value>, depth: usize) -> bool {
         return false;
     }
     match expected {
-        Value::Object(members) => members
-            .iter()
-            .all(|(key, value)| leaf_matches(value, member(found, key), depth + 1)),
+        Value::Object(members) => {
+            members.iter().all(|(key, value)| leaf_matches(value, member(found, key), depth + 1))
+        }
         Value::Array(items) => items.iter().enumerate().all(|(index, value)| {
             let name = index.to_string();
             leaf_matches(value, member(found, &name), depth + 1)

@@ -51,7 +51,8 @@ fn patterns_cover_what_the_cheat_sheet_says() {
 
 #[test]
 fn the_last_pattern_that_covers_a_name_decides() {
-    let list = PatternList::parse(["releases/**", "!releases/**-alpha", "releases/9-alpha"]).unwrap();
+    let list =
+        PatternList::parse(["releases/**", "!releases/**-alpha", "releases/9-alpha"]).unwrap();
     assert!(list.matches("releases/10"));
     assert!(!list.matches("releases/beta/3-alpha"));
     assert!(list.matches("releases/9-alpha"));
@@ -77,7 +78,13 @@ fn what_is_no_pattern_is_refused() {
 #[test]
 fn hostile_patterns_take_linear_time() {
     let name = format!("{}b", "a".repeat(20_000));
-    for text in ["*a".repeat(1_000), "a+".repeat(1_000), "**/".repeat(1_000), format!("a{}", "+?".repeat(2_000)), "a?".repeat(2_000)] {
+    for text in [
+        "*a".repeat(1_000),
+        "a+".repeat(1_000),
+        "**/".repeat(1_000),
+        format!("a{}", "+?".repeat(2_000)),
+        "a?".repeat(2_000),
+    ] {
         Pattern::parse(&text).unwrap().covers(&name);
     }
 }
@@ -99,7 +106,12 @@ fn filters(lists: &[(&str, &[&str])]) -> EventFilter {
     EventFilter::new(&filters).unwrap()
 }
 
-fn check(lists: &[(&str, &[&str])], reference: Reference<'_>, paths: Option<&[&str]>, expected: Expect) {
+fn check(
+    lists: &[(&str, &[&str])],
+    reference: Reference<'_>,
+    paths: Option<&[&str]>,
+    expected: Expect,
+) {
     let paths: Option<Vec<String>> =
         paths.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect());
     let decision = filters(lists).decide(Change { reference, paths: paths.as_deref() });
@@ -113,29 +125,106 @@ fn check(lists: &[(&str, &[&str])], reference: Reference<'_>, paths: Option<&[&s
 #[test]
 fn decisions_say_why() {
     use Reference::{Branch, Tag};
-    check(&[], Branch("main"), Some(&[]), expect![""]);
-    check(&[("branches", &["main", "!dev"])], Branch("main"), None, expect![""]);
-    check(&[("branches", &["*", "!dev"])], Branch("dev"), None, expect![""]);
-    check(&[("branches", &["main"])], Branch("dev"), None, expect![""]);
-    check(&[("branches", &["main"])], Tag("v1"), None, expect![""]);
-    check(&[("branches-ignore", &["dev*"])], Branch("dev2"), None, expect![""]);
-    check(&[("branches-ignore", &["dev*"])], Branch("main"), None, expect![""]);
-    check(&[("branches-ignore", &["dev*"])], Tag("v1"), None, expect![""]);
-    check(&[("tags", &["v*"])], Tag("v1"), None, expect![""]);
-    check(&[("tags", &["v*"])], Branch("main"), None, expect![""]);
-    check(&[("tags", &["v*"]), ("branches", &["main"])], Branch("main"), None, expect![""]);
-    check(&[("tags-ignore", &["v0*"])], Tag("v0.1"), None, expect![""]);
-    check(&[("paths", &["src/**"])], Tag("v1"), Some(&["a"]), expect![""]);
-    check(&[("paths", &["src/**"])], Branch("b"), Some(&["a", "src/b"]), expect![""]);
-    check(&[("paths", &["src/**", "!src/b"])], Branch("b"), Some(&["a", "src/b"]), expect![""]);
-    check(&[("paths", &["src/**"])], Branch("b"), Some(&[]), expect![""]);
-    check(&[("paths", &["src/**"])], Branch("b"), None, expect![""]);
-    check(&[("paths-ignore", &["**.md"])], Branch("b"), Some(&["a.md", "b/c.md"]), expect![""]);
-    check(&[("paths-ignore", &["**.md"])], Branch("b"), Some(&["a.md", "b.rs"]), expect![""]);
+    check(&[], Branch("main"), Some(&[]), expect!["runs"]);
+    check(
+        &[("branches", &["main", "!dev"])],
+        Branch("main"),
+        None,
+        expect!["runs; branch `main` matches `main` of `branches`"],
+    );
+    check(
+        &[("branches", &["*", "!dev"])],
+        Branch("dev"),
+        None,
+        expect!["skipped; branch `dev` matches `!dev` of `branches`"],
+    );
+    check(
+        &[("branches", &["main"])],
+        Branch("dev"),
+        None,
+        expect!["skipped; branch `dev` matches none of `branches`"],
+    );
+    check(
+        &[("branches", &["main"])],
+        Tag("v1"),
+        None,
+        expect!["skipped; tag `v1` is no branch, and there is only `branches`"],
+    );
+    check(
+        &[("branches-ignore", &["dev*"])],
+        Branch("dev2"),
+        None,
+        expect!["skipped; branch `dev2` matches `dev*` of `branches-ignore`"],
+    );
+    check(
+        &[("branches-ignore", &["dev*"])],
+        Branch("main"),
+        None,
+        expect!["runs; branch `main` matches none of `branches-ignore`"],
+    );
+    check(
+        &[("branches-ignore", &["dev*"])],
+        Tag("v1"),
+        None,
+        expect!["skipped; tag `v1` is no branch, and there is only `branches-ignore`"],
+    );
+    check(&[("tags", &["v*"])], Tag("v1"), None, expect!["runs; tag `v1` matches `v*` of `tags`"]);
+    check(
+        &[("tags", &["v*"])],
+        Branch("main"),
+        None,
+        expect!["skipped; branch `main` is no tag, and there is only `tags`"],
+    );
+    check(
+        &[("tags", &["v*"]), ("branches", &["main"])],
+        Branch("main"),
+        None,
+        expect!["runs; branch `main` matches `main` of `branches`"],
+    );
+    check(
+        &[("tags-ignore", &["v0*"])],
+        Tag("v0.1"),
+        None,
+        expect!["skipped; tag `v0.1` matches `v0*` of `tags-ignore`"],
+    );
+    check(&[("paths", &["src/**"])], Tag("v1"), Some(&["a"]), expect!["runs"]);
+    check(
+        &[("paths", &["src/**"])],
+        Branch("b"),
+        Some(&["a", "src/b"]),
+        expect!["runs; file `src/b` matches `src/**` of `paths`"],
+    );
+    check(
+        &[("paths", &["src/**", "!src/b"])],
+        Branch("b"),
+        Some(&["a", "src/b"]),
+        expect!["skipped; each of the 2 changed files is outside of `paths`"],
+    );
+    check(
+        &[("paths", &["src/**"])],
+        Branch("b"),
+        Some(&[]),
+        expect!["skipped; no changed file matches `paths`"],
+    );
+    check(&[("paths", &["src/**"])], Branch("b"), None, expect!["runs"]);
+    check(
+        &[("paths-ignore", &["**.md"])],
+        Branch("b"),
+        Some(&["a.md", "b/c.md"]),
+        expect!["skipped; each of the 2 changed files is ignored by `paths-ignore`"],
+    );
+    check(
+        &[("paths-ignore", &["**.md"])],
+        Branch("b"),
+        Some(&["a.md", "b.rs"]),
+        expect!["runs; file `b.rs` matches none of `paths-ignore`"],
+    );
     check(
         &[("branches", &["main"]), ("paths", &["src/**"])],
         Branch("main"),
         Some(&["docs/a"]),
-        expect![""],
+        expect![
+            "skipped; branch `main` matches `main` of `branches`; the one changed file is outside of `paths`"
+        ],
     );
 }

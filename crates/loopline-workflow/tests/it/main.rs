@@ -13,7 +13,6 @@ mod reader;
 use std::path::{Path, PathBuf};
 
 /// Returns the folder a variable names, or says that a test was skipped.
-#[expect(clippy::print_stdout, reason = "a test says that it was skipped")]
 pub(crate) fn folder(variable: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests are told where their data is")]
     let found = std::env::var_os(variable).map(PathBuf::from);
