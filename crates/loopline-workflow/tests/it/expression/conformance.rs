@@ -65,9 +65,10 @@ fn check(case: &Value) -> Result<(), String> {
         return Err(format!("expected the error {error}, found {}", to_json_text(&value)));
     }
     let expected = field(case, "result");
-    let (kind, text) = (value.kind().to_string(), to_json_text(&value));
+    // JSON has no number for NaN and the infinities; the cases have null in their place.
+    let (kind, text) = (value.kind().to_string(), value.to_json().to_string());
     let (expected_kind, expected) =
-        (field(&expected, "kind"), to_json_text(&field(&expected, "value")));
+        (field(&expected, "kind"), field(&expected, "value").to_json().to_string());
     if kind == *expected_kind.to_text() && text == expected {
         Ok(())
     } else {
