@@ -1,5 +1,18 @@
 //! Executes a workflow plan: steps, logs, actions, artifacts and caches.
 
+pub mod actions;
+mod cancel;
+pub mod glob;
+pub mod hash_files;
+pub mod host;
+mod inbox;
+mod job;
 pub mod log;
+mod run;
 pub mod services;
+mod shell;
 pub mod workspace;
+
+pub use cancel::{Cancel, Level};
+pub use host::Host;
+pub use run::{RunError, run};

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -214,6 +214,18 @@ impl Process {
                 Ok(0) | Err(_) => return false,
                 Ok(_) => return true,
             }
+        }
+    }
+
+    /// Returns a descriptor that is readable once the process may have ended, for callers that
+    /// poll without a runtime; [`Process::try_wait`] then tells.
+    ///
+    /// # Errors
+    /// Where an earlier wait lost it.
+    pub fn end_descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+        match &self.place {
+            Place::Host { exit, .. } => Ok(exit.get()?.as_fd()),
+            Place::Sandbox(remote) => remote.descriptor(),
         }
     }
 

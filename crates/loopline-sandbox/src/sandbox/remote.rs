@@ -3,7 +3,7 @@
 //! sorted and the end of the sandbox is the end of the socket.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
@@ -30,6 +30,10 @@ impl Remote {
             Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    pub(crate) fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+        Ok(self.0.get()?.as_fd())
     }
 
     pub(crate) async fn wait(&mut self) -> Result<ExitStatus, WaitError> {

@@ -1,0 +1,527 @@
+//! The step machine: one strand runs steps one after the other, composite actions included.
+//!
+//! A job has one main strand; every background step is a strand of its own that starts with a
+//! copy of the main one's variables and scope and hands back what it changed when it is waited
+//! for. A strand is an explicit stack of frames, so actions nest without recursion. How one
+//! step's process is run is in [`super::script`] and [`super::action`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use loopline_source::SourceFile;
+use loopline_workflow::github::model::{Action, Step, StepKind};
+use loopline_workflow::run::{Conclusion, Event, Skip};
+
+use super::background::Background;
+use super::effects::Effect;
+use super::environment::{Layers, Variables};
+use super::evaluate::{Sight, Value};
+use super::files::Pool;
+use super::output::Lingering;
+use super::post::Post;
+use super::record::StepLog;
+use super::{Job, chain};
+use crate::cancel::{Cancel, Level};
+
+/// How deep composite actions nest (GitHub's runner).
+pub(crate) const MAX_COMPOSITE_DEPTH: usize = 9;
+
+/// Outputs of a step or an action, by name.
+pub(crate) type Outputs = IndexMap<String, String>;
+
+/// How a step went.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    /// Before `continue-on-error`.
+    pub(crate) conclusion: Conclusion,
+    /// The process's exit status, where there was one.
+    pub(crate) exit_code: Option<i32>,
+    /// Why it failed, where the log does not say.
+    pub(crate) error: Option<String>,
+}
+
+impl Outcome {
+    /// Returns a success without a process.
+    pub(crate) const fn success() -> Self {
+        Self { conclusion: Conclusion::Success, exit_code: None, error: None }
+    }
+
+    /// Returns a failure with its reason.
+    pub(crate) fn failure(error: impl Into<String>) -> Self {
+        Self { conclusion: Conclusion::Failure, exit_code: None, error: Some(error.into()) }
+    }
+
+    /// Returns a failure whose reason is an error and what lies behind it.
+    pub(crate) fn broken(error: &dyn std::error::Error) -> Self {
+        Self::failure(chain(error))
+    }
+}
+
+/// What a step left in the `steps` context.
+#[derive(Clone, Debug)]
+pub(crate) struct StepRecord {
+    pub(crate) outputs: Outputs,
+    pub(crate) outcome: Conclusion,
+    pub(crate) conclusion: Conclusion,
+}
+
+/// What the expressions of a frame's steps see.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    /// `inputs`.
+    pub(crate) inputs: Value,
+    /// `steps`.
+    pub(crate) steps: IndexMap<String, StepRecord>,
+    /// How the steps of this scope went so far: `job.status`, or `action_status`.
+    pub(crate) status: Conclusion,
+    /// The `env` of the step that called this action; it beats the job's.
+    pub(crate) outer: Arc<Variables>,
+    /// The action whose steps these are; absent for the job itself.
+    pub(crate) action: Option<Arc<ActionIdentity>>,
+    /// The file the steps stand in.
+    pub(crate) file: SourceFile,
+    /// How many composite actions are around.
+    pub(crate) depth: usize,
+    /// When everything here must be done, on the monotonic clock.
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// Who an action is, as its own steps see it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ActionIdentity {
+    /// `github.action_path`.
+    pub(crate) path: String,
+    /// `github.action_ref`.
+    pub(crate) reference: String,
+    /// `github.action_repository`.
+    pub(crate) repository: String,
+    /// The folder of its repository, where `$/` leads.
+    pub(crate) root: std::path::PathBuf,
+}
+
+/// A list of steps being worked through.
+pub(crate) struct Frame {
+    pub(crate) steps: Arc<[Step]>,
+    pub(crate) next: usize,
+    pub(crate) scope: Scope,
+    pub(crate) background: Vec<Background>,
+    /// The step that called the composite action; absent at the bottom.
+    pub(crate) caller: Option<Caller>,
+}
+
+/// A step whose composite action is running.
+pub(crate) struct Caller {
+    pub(crate) running: Running,
+    pub(crate) action: Arc<Action>,
+}
+
+/// A step that has begun.
+pub(crate) struct Running {
+    /// Where the step is in its frame's list.
+    pub(crate) steps: Arc<[Step]>,
+    pub(crate) index: usize,
+    /// Its number in the run's record; nested steps have none of their own.
+    pub(crate) number: Option<u32>,
+    /// Its name as shown.
+    pub(crate) name: String,
+    /// When it began, on the monotonic clock.
+    pub(crate) started: Duration,
+    /// Its `env` context, its own `env` included.
+    pub(crate) env: Arc<Variables>,
+    /// When it must be done.
+    pub(crate) deadline: Option<Duration>,
+    /// What it put out.
+    pub(crate) outputs: Outputs,
+}
+
+impl Running {
+    /// Returns the step's text.
+    pub(crate) fn step(&self) -> &Step {
+        &self.steps[self.index]
+    }
+}
+
+/// What starting a step led to.
+pub(crate) enum Progress {
+    /// It is done.
+    Done(Running, Outcome),
+    /// It is a composite action whose frame now lies on top.
+    Entered,
+}
+
+/// One line of execution.
+pub(crate) struct Strand {
+    pub(crate) job: Arc<Job>,
+    pub(crate) layers: Layers,
+    pub(crate) cancel: Cancel,
+    /// Set for a background step that another step cancelled: its `if` is not asked.
+    pub(crate) stopped_by_step: Option<Arc<std::sync::atomic::AtomicBool>>,
+    pub(crate) frames: Vec<Frame>,
+    /// What changed for the steps that follow; kept by background strands only.
+    pub(crate) changes: Option<Vec<Effect>>,
+    pub(crate) posts: Vec<Post>,
+    pub(crate) lingering: Vec<Lingering>,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) pool: Pool,
+    pub(crate) log: Option<StepLog>,
+}
+
+impl Strand {
+    /// Works until the frame at the bottom is done, and returns its scope.
+    pub(crate) fn run(&mut self) -> Option<Scope> {
+        loop {
+            let frame = self.frames.last_mut()?;
+            if frame.next < frame.steps.len() {
+                let (steps, index) = (Arc::clone(&frame.steps), frame.next);
+                frame.next += 1;
+                self.step(&steps, index);
+            } else if let Some(scope) = self.leave() {
+                return Some(scope);
+            }
+        }
+    }
+
+    fn step(&mut self, steps: &Arc<[Step]>, index: usize) {
+        let step = &steps[index];
+        if self.cancel.level() == Level::Forced {
+            self.skip(
+                steps,
+                index,
+                Skip {
+                    reason: format!("the job was ended: {}", self.cancel.reason()),
+                    condition: None,
+                    trace: Vec::new(),
+                    place: None,
+                },
+            );
+            return;
+        }
+        match &step.kind {
+            StepKind::Wait(_) | StepKind::WaitAll | StepKind::Cancel(_) => {
+                self.control(steps, index);
+            }
+            StepKind::Parallel(children) => {
+                let first = self.background_count();
+                let children: Arc<[Step]> = children.clone().into();
+                for child in 0..children.len() {
+                    self.start_background(&children, child);
+                }
+                self.wait_from(first);
+            }
+            StepKind::Run { .. } | StepKind::Uses { .. } => {
+                if step.background.as_ref().is_some_and(|background| background.value)
+                    && self.changes.is_none()
+                {
+                    self.start_background(steps, index);
+                } else {
+                    self.ordinary(steps, index);
+                }
+            }
+        }
+    }
+
+    /// Runs a step that is not in the background, up to its end or into its composite action.
+    pub(crate) fn ordinary(&mut self, steps: &Arc<[Step]>, index: usize) {
+        let step = &steps[index];
+        let started = self.job.host.clock.monotonic();
+        let mut env = self.env_context();
+        let mut early = None;
+        if let Some(token) = &step.env {
+            match self.sight(&env, step).mapping(token) {
+                Ok(own) => env.extend(own),
+                Err(error) => early = Some(Outcome::failure(error.to_string())),
+            }
+        }
+        if early.is_none() {
+            match self.sight(&env, step).condition(&step.condition) {
+                Ok(verdict) if verdict.holds => {}
+                Ok(verdict) => {
+                    let skip = Skip {
+                        reason: verdict.reason(),
+                        condition: Some(verdict.condition),
+                        trace: verdict.trace,
+                        place: Some(self.place(step.span.start)),
+                    };
+                    self.skip(steps, index, skip);
+                    return;
+                }
+                Err(error) => early = Some(Outcome::failure(error.to_string())),
+            }
+        }
+        let name = self.sight(&env, step).step_name(step);
+        let deadline = match self.deadline(step, &env) {
+            Ok(deadline) => deadline,
+            Err(error) => {
+                early.get_or_insert(Outcome::failure(error));
+                None
+            }
+        };
+        let mut running = Running {
+            steps: Arc::clone(steps),
+            index,
+            number: None,
+            name,
+            started,
+            env: Arc::new(env),
+            deadline,
+            outputs: Outputs::new(),
+        };
+        self.announce(&mut running);
+        if let Some(outcome) = early {
+            self.complete(running, outcome);
+            return;
+        }
+        let progress = match &step.kind {
+            StepKind::Run { run, shell, working_directory } => {
+                self.script(running, run, shell.as_ref(), working_directory.as_ref())
+            }
+            StepKind::Uses { uses, with } => self.action(running, uses, with.as_ref()),
+            // The caller sends only the two kinds above here.
+            StepKind::Wait(_) | StepKind::WaitAll | StepKind::Cancel(_) | StepKind::Parallel(_) => {
+                Progress::Done(
+                    running,
+                    Outcome::failure("this kind of step cannot run in the background"),
+                )
+            }
+        };
+        if let Progress::Done(running, outcome) = progress {
+            self.complete(running, outcome);
+        }
+    }
+
+    /// Ends the frame on top: completes the step that called it, or returns the bottom's scope.
+    fn leave(&mut self) -> Option<Scope> {
+        self.wait_from(0);
+        let frame = self.frames.pop()?;
+        let Some(Caller { mut running, action }) = frame.caller else {
+            return Some(frame.scope);
+        };
+        let mut outcome = Outcome::success();
+        if self.cancel.is_cancelled() && frame.scope.status != Conclusion::Success
+            || frame.scope.status == Conclusion::Cancelled
+        {
+            outcome.conclusion = Conclusion::Cancelled;
+        } else if frame.scope.status == Conclusion::Failure {
+            outcome.conclusion = Conclusion::Failure;
+        }
+        let scope = frame.scope;
+        for output in &action.outputs {
+            let Some(value) = &output.value else { continue };
+            match self.sight_in(&scope, &running.env, None).string(value) {
+                Ok(text) => {
+                    running.outputs.insert(output.name.value.to_string(), text);
+                }
+                Err(error) => outcome = Outcome::failure(error.to_string()),
+            }
+        }
+        self.complete(running, outcome);
+        None
+    }
+
+    /// Enters a composite action.
+    pub(crate) fn enter(
+        &mut self,
+        running: Running,
+        action: Arc<Action>,
+        steps: Arc<[Step]>,
+        inputs: Value,
+        identity: ActionIdentity,
+    ) {
+        let depth = self.scope().map_or(0, |scope| scope.depth) + 1;
+        let scope = Scope {
+            inputs,
+            steps: IndexMap::new(),
+            status: Conclusion::Success,
+            outer: Arc::clone(&running.env),
+            action: Some(Arc::new(identity)),
+            file: action.file.clone(),
+            depth,
+            deadline: running.deadline,
+        };
+        self.frames.push(Frame {
+            steps,
+            next: 0,
+            scope,
+            background: Vec::new(),
+            caller: Some(Caller { running, action }),
+        });
+    }
+
+    /// Tells the record that a step began, and opens its log where it is one of the job's own.
+    pub(crate) fn announce(&mut self, running: &mut Running) {
+        let nested = self.frames.len() > 1;
+        if nested {
+            if let Some(log) = &mut self.log {
+                log.line(&running.name);
+            }
+            return;
+        }
+        let number = self.job.next_number();
+        running.number = Some(number);
+        let step = running.step();
+        self.job.event(&Event::StepStarted {
+            job: self.job.key.clone(),
+            step: number,
+            id: self.shown_id(step),
+            name: running.name.clone(),
+            at: self.job.host.clock.now().to_string(),
+            place: Some(self.place(step.span.start)),
+        });
+        self.log = Some(StepLog::open(&self.job, number));
+    }
+
+    /// Tells the record and the scope how a step ended.
+    pub(crate) fn complete(&mut self, running: Running, mut outcome: Outcome) {
+        let mut conclusion = outcome.conclusion;
+        let step = running.step();
+        if outcome.conclusion == Conclusion::Failure
+            && let Some(token) = &step.continue_on_error
+        {
+            match self.sight(&running.env, step).boolean(token) {
+                Ok(true) => conclusion = Conclusion::Success,
+                Ok(false) => {}
+                Err(error) => {
+                    outcome.error = Some(match outcome.error.take() {
+                        Some(first) => format!("{first}; and {error}"),
+                        None => error.to_string(),
+                    });
+                }
+            }
+        }
+        if let Some(error) = &mut outcome.error {
+            *error = self.job.mask(error);
+            if let Some(log) = &mut self.log {
+                log.error(error);
+            }
+        }
+        if let Some(number) = running.number {
+            if let Some(log) = self.log.take() {
+                log.close();
+            }
+            let now = self.job.host.clock.monotonic();
+            self.job.event(&Event::StepFinished {
+                job: self.job.key.clone(),
+                step: number,
+                outcome: outcome.conclusion,
+                conclusion,
+                exit_code: outcome.exit_code,
+                error: outcome.error,
+                duration_ms: u64::try_from(now.saturating_sub(running.started).as_millis())
+                    .unwrap_or(u64::MAX),
+            });
+        }
+        let id = step.id.value.to_string();
+        if let Some(scope) = self.scope_mut() {
+            if conclusion == Conclusion::Failure {
+                scope.status = Conclusion::Failure;
+            } else if conclusion == Conclusion::Cancelled && scope.status == Conclusion::Success {
+                scope.status = Conclusion::Cancelled;
+            }
+            scope.steps.insert(
+                id,
+                StepRecord { outputs: running.outputs, outcome: outcome.conclusion, conclusion },
+            );
+        }
+    }
+
+    /// Passes over a step.
+    pub(crate) fn skip(&mut self, steps: &Arc<[Step]>, index: usize, skip: Skip) {
+        let step = &steps[index];
+        if self.frames.len() <= 1 {
+            let number = self.job.next_number();
+            let env = self.env_context();
+            let name = self.sight(&env, step).step_name(step);
+            self.job.event(&Event::StepSkipped {
+                job: self.job.key.clone(),
+                step: number,
+                id: self.shown_id(step),
+                name,
+                skip,
+            });
+        }
+        let id = step.id.value.to_string();
+        if let Some(scope) = self.scope_mut() {
+            scope.steps.insert(
+                id,
+                StepRecord {
+                    outputs: Outputs::new(),
+                    outcome: Conclusion::Skipped,
+                    conclusion: Conclusion::Skipped,
+                },
+            );
+        }
+    }
+
+    /// Returns the `env` context before the step's own `env`.
+    pub(crate) fn env_context(&self) -> Variables {
+        let mut env = self.layers.shared.clone();
+        if let Some(scope) = self.scope() {
+            env.extend(scope.outer.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        env
+    }
+
+    /// Puts what a process asked for into the job, and remembers it where somebody waits for it.
+    pub(crate) fn take_effects(&mut self, effects: Vec<Effect>) {
+        super::effects::apply(&mut self.layers, &effects);
+        if let Some(changes) = &mut self.changes {
+            changes.extend(effects);
+        }
+    }
+
+    fn deadline(&self, step: &Step, env: &Variables) -> Result<Option<Duration>, String> {
+        let outer = self.scope().and_then(|scope| scope.deadline);
+        let Some(token) = &step.timeout_minutes else { return Ok(outer) };
+        let minutes = self.sight(env, step).number(token).map_err(|error| error.to_string())?;
+        let own = super::minutes(minutes).map(|limit| self.job.host.clock.monotonic() + limit);
+        Ok(match (own, outer) {
+            (Some(own), Some(outer)) => Some(own.min(outer)),
+            (own, outer) => own.or(outer),
+        })
+    }
+
+    pub(crate) fn scope(&self) -> Option<&Scope> {
+        self.frames.last().map(|frame| &frame.scope)
+    }
+
+    pub(crate) fn scope_mut(&mut self) -> Option<&mut Scope> {
+        self.frames.last_mut().map(|frame| &mut frame.scope)
+    }
+
+    /// Returns what the expressions of `step` see in the frame on top.
+    pub(crate) fn sight<'a>(&'a self, env: &'a Variables, step: &'a Step) -> Sight<'a> {
+        // Steps exist only in frames; an empty stack sees what an empty job would.
+        let scope = self.scope().unwrap_or(&self.job.empty_scope);
+        self.sight_in(scope, env, Some(step))
+    }
+
+    pub(crate) fn sight_in<'a>(
+        &'a self,
+        scope: &'a Scope,
+        env: &'a Variables,
+        step: Option<&'a Step>,
+    ) -> Sight<'a> {
+        Sight {
+            job: &self.job,
+            scope,
+            env,
+            action: step.map(|step| &*step.id.value),
+            cancelled: self.cancel.is_cancelled(),
+        }
+    }
+
+    fn shown_id(&self, step: &Step) -> Option<String> {
+        (!step.id_generated).then(|| step.id.value.to_string())
+    }
+
+    pub(crate) fn place(&self, offset: u32) -> loopline_workflow::run::Place {
+        let scope = self.scope().unwrap_or(&self.job.empty_scope);
+        let position = scope.file.position(offset);
+        loopline_workflow::run::Place {
+            file: scope.file.name().to_owned(),
+            line: position.line,
+            column: position.column,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Whole runs on the real host: workflow text in, record out.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod steps;
+mod support;

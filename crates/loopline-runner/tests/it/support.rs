@@ -1,0 +1,247 @@
+//! Runs workflows from text and writes down what the recorder was told.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use fs_err as fs;
+use loopline_clock::Clock;
+use loopline_runner::actions::NoBuiltins;
+use loopline_runner::host::{
+    Actions, Claim, FetchError, FetchedAction, Folders, GroupRefusal, Groups, Host, HostError,
+    Keep, Machines, NoServices, NothingProtected,
+};
+use loopline_runner::log::Masker;
+use loopline_runner::{Cancel, run};
+use loopline_sandbox::Machine;
+use loopline_source::SourceFile;
+use loopline_workflow::github::expression::Value;
+use loopline_workflow::github::parse;
+use loopline_workflow::run::{Conclusion, Event, JobKey, Recorder};
+use tempfile::TempDir;
+
+/// What a run told its recorder.
+#[derive(Default)]
+pub(crate) struct Record {
+    pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) logs: Mutex<BTreeMap<(JobKey, u32), String>>,
+    /// Called with every piece of log.
+    pub(crate) on_log: Mutex<Option<Box<dyn FnMut(&str) + Send>>>,
+}
+
+impl Recorder for Record {
+    fn event(&self, event: &Event) {
+        self.events.lock().unwrap().push(event.clone());
+    }
+
+    fn log(&self, job: &JobKey, step: u32, lines: &[u8]) {
+        assert_eq!(lines.last(), Some(&b'\n'), "only whole lines are recorded");
+        let text = String::from_utf8_lossy(lines);
+        self.logs.lock().unwrap().entry((job.clone(), step)).or_default().push_str(&text);
+        if let Some(on_log) = &mut *self.on_log.lock().unwrap() {
+            on_log(&text);
+        }
+    }
+}
+
+struct HostMachines;
+
+impl Machines for HostMachines {
+    fn machine(&self, job: &JobKey, _: &Folders) -> Result<Arc<dyn Machine>, HostError> {
+        Ok(Arc::new(loopline_sandbox::Host::new(job.as_str())))
+    }
+}
+
+/// Remote actions as folders below a root: `OWNER/REPOSITORY`.
+struct Mirror(PathBuf);
+
+impl Actions for Mirror {
+    fn fetch(&self, owner: &str, name: &str, reference: &str) -> Result<FetchedAction, FetchError> {
+        let root = self.0.join(owner).join(name);
+        if !root.is_dir() {
+            return Err(format!("the mirror has no {owner}/{name}").into());
+        }
+        let commit = format!("{reference}-commit");
+        Ok(FetchedAction { root, commit, origin: "mirror".to_owned() })
+    }
+}
+
+struct FreeGroups;
+
+impl Groups for FreeGroups {
+    fn take(
+        &self,
+        _: &Claim,
+        _: &Cancel,
+        _: &mut dyn FnMut(&str),
+    ) -> Result<Box<dyn Send>, GroupRefusal> {
+        Ok(Box::new(()))
+    }
+}
+
+/// One run to be.
+pub(crate) struct Case {
+    pub(crate) folder: TempDir,
+    workflow: String,
+    pub(crate) secrets: Vec<(&'static str, &'static str)>,
+    pub(crate) record: Arc<Record>,
+    pub(crate) cancel: Cancel,
+}
+
+impl Case {
+    pub(crate) fn new(workflow: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("repository")).unwrap();
+        fs::create_dir_all(folder.path().join("mirror")).unwrap();
+        Self {
+            folder,
+            workflow: workflow.to_owned(),
+            secrets: Vec::new(),
+            record: Arc::default(),
+            cancel: Cancel::new().unwrap(),
+        }
+    }
+
+    /// A job whose steps are `steps`, indented as YAML wants.
+    pub(crate) fn steps(steps: &str) -> Self {
+        let mut text = "on: push\njobs:\n  job:\n    runs-on: ubuntu-latest\n    steps:\n".to_owned();
+        for line in steps.trim_matches('\n').lines() {
+            writeln!(text, "      {line}").unwrap();
+        }
+        Self::new(&text)
+    }
+
+    /// Adds a file to the mirror of remote actions.
+    pub(crate) fn mirror(self, path: &str, text: &str) -> Self {
+        let path = self.folder.path().join("mirror").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    pub(crate) fn secret(mut self, name: &'static str, value: &'static str) -> Self {
+        self.secrets.push((name, value));
+        self
+    }
+
+    fn host(&self) -> Host {
+        #[expect(clippy::disallowed_methods, reason = "tests run with the developer's PATH")]
+        let path = std::env::var("PATH").unwrap();
+        let node = std::env::split_paths(&path).map(|one| one.join("node")).find(|one| one.is_file());
+        let root = self.folder.path();
+        Host {
+            recorder: self.record.clone(),
+            clock: Clock::real(),
+            machines: Arc::new(HostMachines),
+            actions: Arc::new(Mirror(root.join("mirror"))),
+            builtins: Arc::new(NoBuiltins),
+            services: Arc::new(NoServices),
+            approvals: Arc::new(NothingProtected),
+            groups: Arc::new(FreeGroups),
+            masker: Masker::new(),
+            environment: Arc::new(
+                [("PATH".to_owned(), path), ("HOME".to_owned(), "/tmp".to_owned())].into(),
+            ),
+            repository: root.join("repository"),
+            folder: root.join("run"),
+            tool_cache: root.join("tools"),
+            node,
+            runner_name: "test".to_owned(),
+            debug: false,
+            keep: Keep::Nothing,
+        }
+    }
+
+    /// Runs it.
+    pub(crate) fn run(&self) -> Conclusion {
+        let file = SourceFile::new(".github/workflows/test.yml", self.workflow.clone());
+        let (workflow, errors) =
+            parse::workflow(&file, &parse::Options::default(), &mut |_: &str, _: &SourceFile| None);
+        assert!(errors.is_empty(), "{}", errors[0].kind);
+        let secrets = Value::object(self.secrets.iter().map(|(name, value)| (*name, Value::from(*value))));
+        let schedule = schedule(workflow, secrets);
+        run(schedule, Arc::new(self.host()), &self.cancel).unwrap()
+    }
+
+    /// Runs it and writes down what happened.
+    pub(crate) fn story(&self) -> String {
+        let conclusion = self.run();
+        let mut story = String::new();
+        let logs = self.record.logs.lock().unwrap();
+        let mut names = BTreeMap::new();
+        for event in self.record.events.lock().unwrap().iter() {
+            match event {
+                Event::StepStarted { job, step, name, .. } => {
+                    names.insert((job.clone(), *step), name.clone());
+                }
+                Event::JobSkipped { job, .. } => writeln!(story, "{job}: skipped").unwrap(),
+                Event::JobFinished { job, conclusion, outputs, .. } => {
+                    write!(story, "{job}: {}", conclusion.as_str()).unwrap();
+                    for (name, value) in outputs {
+                        write!(story, " {name}={value:?}").unwrap();
+                    }
+                    story.push('\n');
+                }
+                Event::StepSkipped { step, name, .. } => {
+                    writeln!(story, "{step} {name}: skipped").unwrap();
+                }
+                Event::StepFinished { job, step, outcome, conclusion, .. } => {
+                    let name = &names[&(job.clone(), *step)];
+                    write!(story, "{step} {name}: {}", outcome.as_str()).unwrap();
+                    if outcome != conclusion {
+                        write!(story, " ({})", conclusion.as_str()).unwrap();
+                    }
+                    story.push('\n');
+                    for line in logs.get(&(job.clone(), *step)).map_or("", |log| log).lines() {
+                        writeln!(story, "  {}", self.shorten(line)).unwrap();
+                    }
+                }
+                Event::StepSummary { step, markdown, .. } => {
+                    writeln!(story, "{step} summary {markdown:?}").unwrap();
+                }
+                Event::Warning { message, .. } => writeln!(story, "warning: {message}").unwrap(),
+                _ => {}
+            }
+        }
+        writeln!(story, "run: {}", conclusion.as_str()).unwrap();
+        story
+    }
+
+    fn shorten(&self, line: &str) -> String {
+        line.replace(self.folder.path().to_str().unwrap(), "$ROOT")
+    }
+
+    /// Whether a path exists below the test's folder.
+    pub(crate) fn exists(&self, path: &str) -> bool {
+        Path::new(self.folder.path()).join(path).exists()
+    }
+}
+
+/// The schedule of a workflow without a plan.
+pub(crate) fn schedule(
+    workflow: loopline_workflow::github::model::Workflow,
+    secrets: Value,
+) -> loopline_workflow::github::schedule::Run {
+    use loopline_workflow::github::schedule::*;
+    let workflow = Arc::new(workflow);
+    let mut actions = Vec::new();
+    for index in 0..workflow.jobs.len() {
+        let job = JobRef::new(Arc::clone(&workflow), index).unwrap();
+        actions.push(Action::Start(Box::new(JobStart {
+            key: JobKey(job.job().id.value.to_string()),
+            name: "job".to_owned(),
+            job,
+            source: Source::default(),
+            contexts: Contexts { secrets: secrets.clone(), ..Contexts::default() },
+            runs_on: RunsOn::default(),
+            environment: None,
+            timeout_minutes: 360.0,
+            cancel_timeout_minutes: 5.0,
+            continue_on_error: false,
+            permissions: None,
+        })));
+    }
+    let left = actions.len();
+    Run { actions, left, bad: false }
+}
