@@ -35,9 +35,6 @@ pub(crate) enum ShellError {
     /// The shell exists on Windows only.
     #[error("the shell `{0}` exists on Windows only")]
     WindowsOnly(String),
-    /// The program is not on `PATH`.
-    #[error("{0}: command not found")]
-    NotFound(String),
 }
 
 impl Shell {
@@ -115,16 +112,6 @@ impl Shell {
     pub(crate) fn arguments(&self, script: &Path) -> Vec<String> {
         let script = script.to_string_lossy();
         self.arguments.iter().map(|argument| argument.replace("{0}", &script)).collect()
-    }
-
-    /// Returns the command as the log shows it.
-    pub(crate) fn title(&self, program: &Path) -> String {
-        let mut title = program.to_string_lossy().into_owned();
-        for argument in &self.arguments {
-            title.push(' ');
-            title.push_str(argument);
-        }
-        title
     }
 }
 

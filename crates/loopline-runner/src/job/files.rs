@@ -32,17 +32,6 @@ pub(crate) const KINDS: [Kind; 5] =
     [Kind::Environment, Kind::Output, Kind::Path, Kind::State, Kind::Summary];
 
 impl Kind {
-    /// Returns the key in the `github` context.
-    pub(crate) const fn key(self) -> &'static str {
-        match self {
-            Self::Environment => "env",
-            Self::Output => "output",
-            Self::Path => "path",
-            Self::State => "state",
-            Self::Summary => "step_summary",
-        }
-    }
-
     /// Returns the variable that names the file.
     pub(crate) const fn variable(self) -> &'static str {
         match self {

@@ -152,6 +152,9 @@ fn prepare(
     github.insert("job", &*start.job.job().id.value);
     github.insert("workspace", folders.workspace.to_string_lossy().into_owned());
     github.insert("event_path", event_path.to_string_lossy().into_owned());
+    if let Some(token) = start.contexts.secrets.get("GITHUB_TOKEN") {
+        github.insert("token", token.clone());
+    }
     let mut runner = Object::new();
     runner.insert("name", host.runner_name.as_str());
     runner.insert("os", "Linux");

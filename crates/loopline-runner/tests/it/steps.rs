@@ -11,12 +11,15 @@ fn check(steps: &str, expected: Expect) {
 
 #[test]
 fn one_step() {
-    check("- run: echo hello", expect![[r#"
+    check(
+        "- run: echo hello",
+        expect![[r#"
         1 Run echo hello: success
           hello
         job: success
         run: success
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

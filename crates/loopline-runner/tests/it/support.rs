@@ -16,8 +16,8 @@ use loopline_runner::log::Masker;
 use loopline_runner::{Cancel, run};
 use loopline_sandbox::Machine;
 use loopline_source::SourceFile;
-use loopline_workflow::github::expression::Value;
-use loopline_workflow::github::parse;
+use loopline_workflow::github::event::{Event as Event_, Facts, RunFacts};
+use loopline_workflow::github::{parse, plan, schedule};
 use loopline_workflow::run::{Conclusion, Event, JobKey, Recorder};
 use tempfile::TempDir;
 
@@ -105,7 +105,8 @@ impl Case {
 
     /// A job whose steps are `steps`, indented as YAML wants.
     pub(crate) fn steps(steps: &str) -> Self {
-        let mut text = "on: push\njobs:\n  job:\n    runs-on: ubuntu-latest\n    steps:\n".to_owned();
+        let mut text =
+            "on: push\njobs:\n  job:\n    runs-on: ubuntu-latest\n    steps:\n".to_owned();
         for line in steps.trim_matches('\n').lines() {
             writeln!(text, "      {line}").unwrap();
         }
@@ -128,7 +129,8 @@ impl Case {
     fn host(&self) -> Host {
         #[expect(clippy::disallowed_methods, reason = "tests run with the developer's PATH")]
         let path = std::env::var("PATH").unwrap();
-        let node = std::env::split_paths(&path).map(|one| one.join("node")).find(|one| one.is_file());
+        let node =
+            std::env::split_paths(&path).map(|one| one.join("node")).find(|one| one.is_file());
         let root = self.folder.path();
         Host {
             recorder: self.record.clone(),
@@ -153,20 +155,47 @@ impl Case {
         }
     }
 
-    /// Runs it.
-    pub(crate) fn run(&self) -> Conclusion {
+    /// Runs it; an error says why there is no plan.
+    pub(crate) fn try_run(&self) -> Result<Conclusion, String> {
         let file = SourceFile::new(".github/workflows/test.yml", self.workflow.clone());
         let (workflow, errors) =
             parse::workflow(&file, &parse::Options::default(), &mut |_: &str, _: &SourceFile| None);
-        assert!(errors.is_empty(), "{}", errors[0].kind);
-        let secrets = Value::object(self.secrets.iter().map(|(name, value)| (*name, Value::from(*value))));
-        let schedule = schedule(workflow, secrets);
-        run(schedule, Arc::new(self.host()), &self.cancel).unwrap()
+        if let Some(error) = errors.first() {
+            return Err(error.kind.to_string());
+        }
+        let facts = Facts::default();
+        let planned = plan::plan(plan::Request {
+            workflow: Arc::new(workflow),
+            event: Event_::synthesize("push", &facts, &BTreeMap::new(), None).unwrap(),
+            facts,
+            run: RunFacts::default(),
+            inputs: BTreeMap::new(),
+            vars: [("COLOUR".to_owned(), "green".to_owned())].into(),
+            secrets: self
+                .secrets
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            settings: plan::Settings { strict: true, ..plan::Settings::default() },
+        })
+        .map_err(|refused| {
+            refused.findings.iter().map(|it| it.message.clone()).collect::<Vec<_>>().join("; ")
+        })?;
+        let schedule = schedule::Run::new(&planned, schedule::Options::default());
+        Ok(run(schedule, Arc::new(self.host()), &self.cancel).unwrap())
+    }
+
+    /// Runs what must have a plan.
+    pub(crate) fn run(&self) -> Conclusion {
+        self.try_run().unwrap()
     }
 
     /// Runs it and writes down what happened.
     pub(crate) fn story(&self) -> String {
-        let conclusion = self.run();
+        let conclusion = match self.try_run() {
+            Ok(conclusion) => conclusion,
+            Err(reason) => return format!("refused: {reason}\n"),
+        };
         let mut story = String::new();
         let logs = self.record.logs.lock().unwrap();
         let mut names = BTreeMap::new();
@@ -216,32 +245,4 @@ impl Case {
     pub(crate) fn exists(&self, path: &str) -> bool {
         Path::new(self.folder.path()).join(path).exists()
     }
-}
-
-/// The schedule of a workflow without a plan.
-pub(crate) fn schedule(
-    workflow: loopline_workflow::github::model::Workflow,
-    secrets: Value,
-) -> loopline_workflow::github::schedule::Run {
-    use loopline_workflow::github::schedule::*;
-    let workflow = Arc::new(workflow);
-    let mut actions = Vec::new();
-    for index in 0..workflow.jobs.len() {
-        let job = JobRef::new(Arc::clone(&workflow), index).unwrap();
-        actions.push(Action::Start(Box::new(JobStart {
-            key: JobKey(job.job().id.value.to_string()),
-            name: "job".to_owned(),
-            job,
-            source: Source::default(),
-            contexts: Contexts { secrets: secrets.clone(), ..Contexts::default() },
-            runs_on: RunsOn::default(),
-            environment: None,
-            timeout_minutes: 360.0,
-            cancel_timeout_minutes: 5.0,
-            continue_on_error: false,
-            permissions: None,
-        })));
-    }
-    let left = actions.len();
-    Run { actions, left, bad: false }
 }
