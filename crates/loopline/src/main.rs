@@ -1,2 +1,7 @@
-//! The `loopline` binary: wires the machines to the command line.
-fn main() {}
+//! The `loopline` binary: hands over to the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    loopline_cli::main()
+}

@@ -5,6 +5,7 @@ mod cancel;
 mod completions;
 mod doctor;
 mod explain;
+mod inventory;
 mod logs;
 mod open;
 mod prune;
@@ -43,6 +44,7 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
         Some(Command::Prune(arguments)) => prune::run(context, &arguments),
         Some(Command::Doctor) => doctor::run(context),
         Some(Command::Completions(arguments)) => completions::run(context, &arguments),
+        None => inventory::run(context),
         _ => Err(CommandError::usage("not wired yet")),
     }
 }
