@@ -21,6 +21,7 @@ impl Repository {
     pub(crate) fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let repository = Self { scratch };
+        fs_err::create_dir_all(repository.path()).unwrap();
         for (path, text) in files {
             repository.write(path, text);
         }
