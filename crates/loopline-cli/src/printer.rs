@@ -6,6 +6,7 @@
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
+use loopline_diagnostic::{Diagnostic, render};
 use serde::Serialize;
 
 use crate::environment;
@@ -64,9 +65,16 @@ impl Printer {
         }
     }
 
-    /// Returns whether standard error takes colours.
-    pub(crate) fn color(&self) -> bool {
-        self.color_err
+    /// Returns whether standard output takes colours.
+    pub(crate) fn color_out(&self) -> bool {
+        self.color_out
+    }
+
+    /// Writes findings to standard error.
+    pub(crate) fn findings(&self, findings: &[Diagnostic]) {
+        let options =
+            render::TextOptions { color: self.color_err, ..render::TextOptions::default() };
+        self.err(render::text(findings, &options).trim_end());
     }
 
     /// Returns `text` in the colour of `tone`, for standard error.
@@ -115,12 +123,11 @@ impl Printer {
                 "error": error.message,
                 "hints": error.hints,
                 "exit_code": error.code(),
-                "diagnostics": error.diagnostics.iter().map(crate::commands::diagnostic_json)
-                    .collect::<Vec<_>>(),
+                "diagnostics": render::json(&error.diagnostics),
             }));
         } else {
-            for diagnostic in &error.diagnostics {
-                self.err(&crate::commands::diagnostic_text(diagnostic, self.color_err));
+            if !error.diagnostics.is_empty() {
+                self.findings(&error.diagnostics);
             }
             self.err(&format!("{} {}", self.tone(Tone::Bad, "error:"), error.message));
             for hint in &error.hints {

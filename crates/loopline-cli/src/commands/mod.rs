@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod cancel;
+mod check;
 mod completions;
 mod doctor;
 mod explain;
@@ -44,17 +45,8 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
         Some(Command::Prune(arguments)) => prune::run(context, &arguments),
         Some(Command::Doctor) => doctor::run(context),
         Some(Command::Completions(arguments)) => completions::run(context, &arguments),
+        Some(Command::Check(arguments)) => check::run(context, &arguments),
         None => inventory::run(context),
         _ => Err(CommandError::usage("not wired yet")),
     }
-}
-
-/// Returns a finding as people read it.
-pub(crate) fn diagnostic_text(diagnostic: &Diagnostic, _color: bool) -> String {
-    diagnostic.message.clone()
-}
-
-/// Returns a finding as programs read it.
-pub(crate) fn diagnostic_json(diagnostic: &Diagnostic) -> serde_json::Value {
-    serde_json::json!({ "code": diagnostic.rule.code, "message": diagnostic.message })
 }
