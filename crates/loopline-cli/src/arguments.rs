@@ -53,9 +53,6 @@ pub enum Command {
     Doctor,
     /// Print the completion script of a shell
     Completions(CompletionsArguments),
-    /// What a sandbox runs as its first process
-    #[command(name = "__sandbox-init", hide = true)]
-    SandboxInit,
 }
 
 /// Where jobs run.
@@ -121,7 +118,7 @@ pub struct RunArguments {
     #[arg(long, value_enum)]
     pub executor: Option<Executor>,
 
-    /// How many jobs run at once [default: twice the processors]
+    /// How many jobs run at once [default: 16 a processor, 32 at least]
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
 

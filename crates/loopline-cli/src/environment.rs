@@ -68,3 +68,70 @@ pub fn data_folder() -> Option<PathBuf> {
         Some(base.join("loopline"))
     })
 }
+
+/// Variables of the user's that every job gets: where tools are, how they talk to people, and
+/// how they reach the network. Nothing else is handed on, so a token in the user's shell is not
+/// a token in a job.
+const FOR_JOBS: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TERM",
+    "RUSTUP_HOME",
+    "CARGO_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "RUSTUP_AUTO_INSTALL",
+    "JAVA_HOME",
+    "GOROOT",
+    "GOPATH",
+    "NVM_DIR",
+    "PYENV_ROOT",
+    "VOLTA_HOME",
+    "SDKMAN_DIR",
+    "ASDF_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+];
+
+/// Returns the variables that every job gets, in a fixed order.
+pub(crate) fn for_jobs() -> indexmap::IndexMap<String, String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the registry")]
+    let mut variables: indexmap::IndexMap<String, String> = FOR_JOBS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+        .collect();
+    variables.extend(std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let value = value.into_string().ok()?;
+        name.starts_with("LC_").then_some((name, value))
+    }));
+    variables
+}
+
+/// Returns where PATH has `program`.
+pub(crate) fn program(program: &str) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = PATH.get_os()?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| {
+        fs_err::metadata(path)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    })
+}

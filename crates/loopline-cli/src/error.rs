@@ -7,7 +7,7 @@ use loopline_diagnostic::Diagnostic;
 
 /// How a command that did its work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub(crate) enum Status {
     /// All is well.
     Ok,
     /// The thing that was asked for failed: a red run, findings.
@@ -34,7 +34,7 @@ impl From<Status> for ExitCode {
 
 /// Whose business an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// The command line or a file is wrong: status 2.
     Usage,
     /// Something is not allowed: status 4.
@@ -47,44 +47,44 @@ pub enum Class {
 
 /// Why a command could not do its work.
 #[derive(Debug)]
-pub struct CommandError {
+pub(crate) struct CommandError {
     /// Whose business it is.
-    pub class: Class,
+    pub(crate) class: Class,
     /// What happened: a sentence, lowercase, without a full stop.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do next, one a line.
-    pub hints: Vec<String>,
+    pub(crate) hints: Vec<String>,
     /// Findings that say it better, with files and lines.
-    pub diagnostics: Vec<Diagnostic>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 impl CommandError {
     /// Returns an error that the user can mend.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Class::Usage, message)
     }
 
     /// Returns an error of `class`.
-    pub fn new(class: Class, message: impl Into<String>) -> Self {
+    pub(crate) fn new(class: Class, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), hints: Vec::new(), diagnostics: Vec::new() }
     }
 
     /// Adds a hint.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
     /// Adds findings.
     #[must_use]
-    pub fn with(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+    pub(crate) fn with(mut self, diagnostics: Vec<Diagnostic>) -> Self {
         self.diagnostics = diagnostics;
         self
     }
 
     /// Returns the exit status.
-    pub fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         match self.class {
             Class::Usage => 2,
             Class::Permission => 4,

@@ -25,8 +25,8 @@ const REGION_LINES: usize = 12;
 const FRAME: Duration = Duration::from_millis(100);
 
 /// A recorder that shows what it is told.
-pub(crate) struct Live<'a> {
-    printer: &'a Printer,
+pub(crate) struct Live {
+    printer: Printer,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -40,7 +40,6 @@ struct State {
     /// Lines of the region on the screen now.
     drawn: usize,
     last_frame: Duration,
-    failed_steps: Vec<Failed>,
 }
 
 #[derive(Default)]
@@ -55,36 +54,12 @@ struct Job {
 struct Step {
     name: String,
     tail: VecDeque<Vec<u8>>,
-    line: Option<u32>,
-    file: Option<String>,
 }
 
-/// A step that failed, for the summary.
-#[derive(Clone, Debug)]
-pub(crate) struct Failed {
-    /// Which job.
-    pub(crate) job: JobKey,
-    /// Its number.
-    pub(crate) number: u32,
-    /// Its name.
-    pub(crate) name: String,
-    /// Its exit status.
-    pub(crate) exit_code: Option<i32>,
-    /// Why.
-    pub(crate) error: Option<String>,
-    /// Where it stands: file and line.
-    pub(crate) place: Option<(String, u32)>,
-}
-
-impl<'a> Live<'a> {
+impl Live {
     /// Returns a view that writes to `printer`.
-    pub(crate) fn new(printer: &'a Printer, clock: Clock) -> Self {
+    pub(crate) fn new(printer: Printer, clock: Clock) -> Self {
         Self { printer, clock, state: Mutex::default() }
-    }
-
-    /// Returns the steps that failed so far.
-    pub(crate) fn failed_steps(&self) -> Vec<Failed> {
-        self.lock().failed_steps.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,7 +138,7 @@ impl<'a> Live<'a> {
     fn event_text(&self, event: &Event) {
         let mut state = self.lock();
         let state = &mut *state;
-        let printer = self.printer;
+        let printer = &self.printer;
         match event {
             Event::RunStarted(started) => {
                 let lines = [
@@ -213,20 +188,19 @@ impl<'a> Live<'a> {
                 let word = printer.tone(Tone::Quiet, "skipped");
                 self.scroll(state, &[format!("{word}   {name}: {}", skip.reason)]);
             }
-            Event::StepStarted { job, step, name, place, .. } => {
-                let place = place.clone();
-                let mut title = None;
-                if let Some(found) = state.jobs.get_mut(job) {
-                    found.step = Some(*step);
-                    let (file, line) =
-                        place.map_or((None, None), |place| (Some(place.file), Some(place.line)));
-                    let entry = Step { name: name.clone(), file, line, tail: VecDeque::new() };
-                    found.steps.insert(*step, entry);
-                    title = Some(format!("{} | -- {name}", found.name));
-                }
-                match title {
-                    Some(title) if !printer.live => self.scroll(state, &[title]),
-                    _ => self.draw(state, false),
+            Event::StepStarted { job, step, name, .. } => {
+                // A job that fails before it starts has a step that says why.
+                let found = state
+                    .jobs
+                    .entry(job.clone())
+                    .or_insert_with(|| Job { name: job.as_str().into(), ..Job::default() });
+                found.step = Some(*step);
+                found.steps.insert(*step, Step { name: name.clone(), tail: VecDeque::new() });
+                let title = format!("{} | -- {name}", found.name);
+                if printer.live {
+                    self.draw(state, false);
+                } else {
+                    self.scroll(state, &[title]);
                 }
             }
             Event::StepSkipped { job, name, skip, .. } => {
@@ -245,8 +219,8 @@ impl<'a> Live<'a> {
                 }
             }
             Event::StepSummary { .. } => {}
-            Event::StepFinished { job, step, outcome, exit_code, error, .. } => {
-                self.step_finished(state, job, *step, *outcome, *exit_code, error.as_deref());
+            Event::StepFinished { job, step, outcome, error, .. } => {
+                self.step_finished(state, job, *step, *outcome, error.as_deref());
             }
             Event::ApprovalRequested { job, environment } => {
                 let line = format!("{job} waits for consent to use environment {environment}");
@@ -292,7 +266,6 @@ impl<'a> Live<'a> {
         job: &JobKey,
         number: u32,
         outcome: Conclusion,
-        exit_code: Option<i32>,
         error: Option<&str>,
     ) {
         let Some(found) = state.jobs.get_mut(job) else { return };
@@ -312,15 +285,6 @@ impl<'a> Live<'a> {
             let word = self.printer.tone(Tone::Bad, "error:");
             lines.push(format!("{name} | {word} {error}"));
         }
-        let place = step.file.zip(step.line);
-        state.failed_steps.push(Failed {
-            job: job.clone(),
-            number,
-            name: step.name,
-            exit_code,
-            error: error.map(str::to_owned),
-            place,
-        });
         self.scroll(state, &lines);
     }
 
@@ -355,7 +319,7 @@ impl<'a> Live<'a> {
     }
 }
 
-impl Recorder for Live<'_> {
+impl Recorder for Live {
     fn event(&self, event: &Event) {
         if self.printer.json {
             self.printer.json(event);

@@ -40,7 +40,7 @@ impl Tone {
 }
 
 /// Writes what commands say.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer {
     /// Whether results are JSON.
     pub(crate) json: bool,

@@ -1,8 +1,7 @@
 //! `loopline doctor`: what this machine can do, and what to do about the rest.
 
-use std::path::{Path, PathBuf};
-
 use loopline_clock::Clock;
+use loopline_sandbox::Support;
 use loopline_store::{Area, Policy};
 use loopline_units::show_bytes;
 use serde_json::json;
@@ -53,22 +52,26 @@ pub(crate) fn run(context: &Context<'_>) -> Outcome {
         );
         say(kept.bytes <= quota, area.name(), &detail);
     }
+    let scratch = data.root().join("probe");
+    fs_err::create_dir_all(&scratch)?;
+    let support = super::run::sandbox_support(&scratch);
+    loopline_sandbox::remove_state(&scratch)?;
+    match support {
+        Support::Full { notes } if notes.is_empty() => {
+            say(true, "sandbox", "copy-on-write, with user-mode network");
+        }
+        Support::Full { notes } => say(true, "sandbox", &notes.join("; ")),
+        Support::None { error, hint } => {
+            let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
+            say(false, "sandbox", &format!("{error}: jobs run on the host{hint}"));
+        }
+        _ => say(false, "sandbox", "unknown"),
+    }
     for (program, purpose) in PROGRAMS {
-        match find_program(program) {
+        match environment::program(program) {
             Some(path) => say(true, program, &path.display().to_string()),
             None => say(false, program, &format!("not on PATH; needed for {purpose}")),
         }
     }
     Ok(Status::Ok)
-}
-
-/// Returns where PATH has `program`.
-fn find_program(program: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let executable = |path: &Path| {
-        fs_err::metadata(path)
-            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    let path = environment::PATH.get_os()?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| executable(path))
 }

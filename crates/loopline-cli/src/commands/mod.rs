@@ -5,15 +5,15 @@ mod cancel;
 mod check;
 mod completions;
 mod doctor;
+mod eval;
 mod explain;
 mod inventory;
 mod logs;
 mod open;
 mod prune;
+mod run;
 mod runs;
 mod why;
-
-use loopline_diagnostic::Diagnostic;
 
 use crate::arguments::{Arguments, Command};
 use crate::error::{CommandError, Status};
@@ -46,6 +46,9 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
         Some(Command::Doctor) => doctor::run(context),
         Some(Command::Completions(arguments)) => completions::run(context, &arguments),
         Some(Command::Check(arguments)) => check::run(context, &arguments),
+        Some(Command::Run(arguments)) => run::run(context, &arguments),
+        Some(Command::Rerun(arguments)) => run::rerun(context, &arguments),
+        Some(Command::Eval(arguments)) => eval::run(context, &arguments),
         None => inventory::run(context),
         _ => Err(CommandError::usage("not wired yet")),
     }

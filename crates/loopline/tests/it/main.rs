@@ -3,4 +3,3 @@
 
 mod negative;
 mod repository;
-mod samples;

@@ -49,15 +49,17 @@ fn end_of(case: &Path) -> String {
     let ran = repository.loopline(&["run", "case.yml", "--offline"]);
     let code = ran.code;
     assert!(matches!(code, Some(1 | 2)), "{name} ended with {code:?}:\n{}", ran.all());
-    let why = ran
-        .all()
+    let all = ran.all();
+    let why = all
         .lines()
         .find_map(|line| {
-            let at = line.find("error: ").or_else(|| line.find("error["))?;
+            let at = ["error: ", "error[", "the job has exceeded"]
+                .iter()
+                .find_map(|word| line.find(word))?;
             Some(line[at..].to_owned())
         })
-        .unwrap_or_else(|| panic!("{name} gives no reason:\n{}", ran.all()));
-    let scratch = repository.path();
-    let why = why.replace(&scratch.display().to_string(), "REPO");
-    format!("{name}: {} {why}", code.unwrap_or_default())
+        .unwrap_or_else(|| panic!("{name} gives no reason:\n{all}"));
+    let why = why.replace(&repository.scratch().display().to_string(), "SCRATCH");
+    let path = why.find(" in PATH (").map_or(why.len(), |at| at + " in PATH".len());
+    format!("{name}: {} {}", code.unwrap_or_default(), &why[..path])
 }

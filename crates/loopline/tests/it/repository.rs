@@ -30,6 +30,11 @@ impl Repository {
         repository
     }
 
+    /// Returns the folder that holds the repository and its data folder.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// Returns the repository's folder.
     pub(crate) fn path(&self) -> PathBuf {
         self.scratch.path().join("repo")

@@ -10,8 +10,8 @@ use loopline_workflow::run::JobKey;
 use crate::printer::Printer;
 
 /// The approvals of one run.
-pub(crate) struct Consent<'a> {
-    pub(crate) printer: &'a Printer,
+pub(crate) struct Consent {
+    pub(crate) printer: Printer,
     /// The environments that ask for consent.
     pub(crate) protected: Vec<String>,
     /// Whether everything is approved.
@@ -20,7 +20,7 @@ pub(crate) struct Consent<'a> {
     pub(crate) asking: Mutex<()>,
 }
 
-impl Approvals for Consent<'_> {
+impl Approvals for Consent {
     fn is_protected(&self, environment: &str) -> bool {
         self.protected.iter().any(|protected| protected.eq_ignore_ascii_case(environment))
     }
@@ -38,7 +38,8 @@ impl Approvals for Consent<'_> {
         if cancel.is_cancelled() {
             return None;
         }
-        self.printer.err(&format!("job {job} wants to use environment {environment}. Approve? [y/N]"));
+        self.printer
+            .err(&format!("job {job} wants to use environment {environment}. Approve? [y/N]"));
         let mut answer = String::new();
         let read = std::io::stdin().lock().read_line(&mut answer);
         if cancel.is_cancelled() {

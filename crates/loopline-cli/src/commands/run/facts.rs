@@ -50,10 +50,11 @@ fn without_git(folder: &Path) -> Result<Found, CommandError> {
             .hint("go to a repository, or name it: `loopline -C DIR ...`")
         })?;
     let root = fs_err::canonicalize(root)?;
-    let name = root.file_name().map_or("repository".to_owned(), |name| {
-        name.to_string_lossy().into_owned()
-    });
-    let facts = Facts { repository: format!("local/{name}"), actor: actor(None), ..Facts::default() };
+    let name = root
+        .file_name()
+        .map_or("repository".to_owned(), |name| name.to_string_lossy().into_owned());
+    let facts =
+        Facts { repository: format!("local/{name}"), actor: actor(None), ..Facts::default() };
     let notes = vec!["no git repository: the commit is all zeros, the branch is main".to_owned()];
     Ok(Found { root, facts, notes })
 }
@@ -95,8 +96,7 @@ fn read(repository: &Repository, notes: &mut Vec<String>) -> loopline_git::Resul
     facts.actor = actor(Some(&summary.author.name));
     facts.message = summary.message;
     facts.before = summary.parents.into_iter().next();
-    facts.changed_files =
-        Some(repository.changed_files(facts.before.as_deref(), &commit)?);
+    facts.changed_files = Some(repository.changed_files(facts.before.as_deref(), &commit)?);
     facts.sha = commit;
     Ok(facts)
 }

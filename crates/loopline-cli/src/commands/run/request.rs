@@ -100,10 +100,7 @@ impl Request {
 }
 
 /// Reads `--secret` and `--secret-file`.
-pub(crate) fn read_secrets(
-    given: &[String],
-    file: Option<&Path>,
-) -> Result<Secrets, CommandError> {
+pub(crate) fn read_secrets(given: &[String], file: Option<&Path>) -> Result<Secrets, CommandError> {
     let mut secrets = match file {
         Some(path) => read_variables(path)?,
         None => BTreeMap::new(),

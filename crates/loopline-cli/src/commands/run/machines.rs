@@ -1,0 +1,74 @@
+//! Where jobs' processes live: on the host, or in a sandbox where the kernel allows one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use loopline_runner::host::{Folders, HostError, Machines};
+use loopline_sandbox::{Bind, Host, Machine, Network, Sandbox, SandboxSpec, Support, probe};
+use loopline_workflow::run::JobKey;
+
+/// Jobs as processes of this machine.
+pub(crate) struct OnHost;
+
+impl Machines for OnHost {
+    fn machine(&self, job: &JobKey, _folders: &Folders) -> Result<Arc<dyn Machine>, HostError> {
+        Ok(Arc::new(Host::new(job.as_str())))
+    }
+}
+
+/// Jobs in sandboxes.
+pub(crate) struct InSandbox {
+    /// The user's home, whose path jobs see an empty folder at.
+    pub(crate) home: PathBuf,
+    /// What jobs may read besides their own folders.
+    pub(crate) readable: Vec<PathBuf>,
+    /// Whether jobs reach the internet.
+    pub(crate) network: bool,
+}
+
+impl Machines for InSandbox {
+    fn machine(&self, _job: &JobKey, folders: &Folders) -> Result<Arc<dyn Machine>, HostError> {
+        Ok(Arc::new(Sandbox::start(&self.spec(folders))?))
+    }
+}
+
+impl InSandbox {
+    /// Returns the sandbox of the job with these folders.
+    pub(crate) fn spec(&self, folders: &Folders) -> SandboxSpec {
+        let own =
+            |path: &PathBuf| Bind { source: path.clone(), target: path.clone(), read_only: false };
+        let mut binds = vec![own(&folders.workspace), own(&folders.temp), own(&folders.tool_cache)];
+        binds.extend(self.readable.iter().filter(|path| path.exists()).map(|path| Bind {
+            source: path.clone(),
+            target: path.clone(),
+            read_only: true,
+        }));
+        SandboxSpec {
+            state: folders.job.join("layers"),
+            home: self.home.clone(),
+            binds,
+            hostname: "loopline".to_owned(),
+            network: if self.network { Network::User } else { Network::None },
+        }
+    }
+}
+
+/// Asks the kernel once whether it allows sandboxes; `scratch` is a folder on the disk on which
+/// their layers would lie.
+pub(crate) fn sandbox_support(scratch: &Path) -> Support {
+    probe(scratch)
+}
+
+/// Nowhere to get actions from.
+pub(crate) struct NoActions;
+
+impl loopline_runner::host::Actions for NoActions {
+    fn fetch(
+        &self,
+        owner: &str,
+        repository: &str,
+        reference: &str,
+    ) -> Result<loopline_runner::host::FetchedAction, loopline_runner::host::FetchError> {
+        Err(format!("{owner}/{repository}@{reference} is not here").into())
+    }
+}
