@@ -3,7 +3,6 @@
 
 mod check;
 mod describe;
-mod glob;
 mod graph;
 mod inputs;
 mod request;

@@ -11,17 +11,16 @@ mod context;
 mod evaluate;
 mod expand;
 mod leg;
-mod matrix;
 mod run;
 mod start;
 
 pub use action::{Action, Claim, ClaimId, Queue};
 pub(crate) use call::contexts as call_contexts;
-pub use context::{Contexts, matrix_suffix};
+pub use context::Contexts;
 pub(crate) use evaluate::place_of;
 pub use evaluate::{Condition, EvaluationError, Scenario, condition, referenced, value};
-pub(crate) use expand::leg_name;
-pub use expand::{ExpandError, Expanded, MAX_LEGS, expand};
+pub use expand::{ExpandError, Expanded, expand};
+pub(crate) use expand::{leg_name, matrix_of};
 pub(crate) use leg::{environment, runs_on};
 pub use run::{MAX_JOBS, Options, ReportError, Reused, Run};
 pub use start::{

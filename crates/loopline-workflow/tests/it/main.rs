@@ -8,7 +8,10 @@ mod expression;
 mod filter;
 mod fuzz;
 mod matrix;
+mod negative;
+mod plan;
 mod reader;
+mod schedule;
 
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@ use loopline_diagnostic::{Diagnostic, Severity, rule_set};
 use loopline_source::{SourceFile, Span};
 
 use super::settings::Settings;
-use crate::github::model::{OrdinaryJob, Step, StepKind, UsesRef};
+use crate::github::model::{OrdinaryJob, Step, StepKind, Text, UsesRef};
 use crate::github::schedule::{EvaluationError, RunsOn};
 use crate::github::template::Token;
 
@@ -18,13 +18,19 @@ pub(super) fn broken(file: &SourceFile, error: &EvaluationError, what: &str) -> 
     Diagnostic::new(&rule_set::PLAN_EXPRESSION, file, error.span, message)
 }
 
-/// Reports what a job needs that is not there; returns whether the job can never run.
+/// Reports what a job needs that is not there, and what it has that cannot be honoured.
 pub(super) fn job(
     file: &SourceFile,
+    id: &Text,
     job: &OrdinaryJob,
     settings: &Settings,
     findings: &mut Vec<Diagnostic>,
 ) {
+    if job.steps.is_empty() {
+        let message =
+            format!("job `{}` has no steps: it would be green without doing anything", &*id.value);
+        findings.push(Diagnostic::new(&rule_set::WORKFLOW_MISSING_KEY, file, id.span, message));
+    }
     if !settings.has_image_engine {
         let container = job.container.as_ref().filter(|token| !token.is_null());
         if let Some(token) = container {

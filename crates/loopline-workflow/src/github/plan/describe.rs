@@ -14,7 +14,7 @@ use crate::github::expression::Value;
 use crate::github::model::{Job, JobKind, OrdinaryJob, ReusableJob, Step, StepKind};
 use crate::github::schedule::{
     Contexts, ExpandError, Scenario, call_contexts, condition, environment, expand, leg_name,
-    referenced, runs_on, value,
+    matrix_of, referenced, runs_on, value,
 };
 use crate::github::template::{Kind, Token};
 use crate::run::Place;
@@ -260,7 +260,13 @@ impl Describer<'_> {
             };
             match &job.kind {
                 JobKind::Ordinary(ordinary) => {
-                    check::job(&graph.workflow.file, ordinary, self.settings, self.findings);
+                    check::job(
+                        &graph.workflow.file,
+                        &job.id,
+                        ordinary,
+                        self.settings,
+                        self.findings,
+                    );
                     planned.environment = self.environment(graph, ordinary, contexts, unknown);
                     planned.steps = steps(graph, ordinary, contexts, unknown);
                     self.jobs.push(planned);
@@ -297,10 +303,14 @@ impl Describer<'_> {
             Kind::Expression(expression) => expression.text.to_string(),
             _ => job.condition.as_str().unwrap_or("always").to_owned(),
         };
+        let needs_skipped = needs.iter().any(|need| skipped.get(need).copied().unwrap_or(false));
+        if needs_skipped && text.starts_with("success() && (") {
+            // The reader's own `success()`, which stands before everything else.
+            return Verdict::Skipped { condition: text, trace: Vec::new() };
+        }
         if unknown.touches(&job.condition) {
             return Verdict::Dynamic { condition: text };
         }
-        let needs_skipped = needs.iter().any(|need| skipped.get(need).copied().unwrap_or(false));
         let scenarios: &[Scenario] = if needs.is_empty() {
             &[Scenario::SUCCESS]
         } else if needs_skipped {
@@ -348,10 +358,7 @@ impl Describer<'_> {
         let expanded = match expand(job.strategy.as_ref(), contexts) {
             Ok(expanded) => expanded,
             Err(error) => {
-                let span = match &error {
-                    ExpandError::Evaluation(error) => error.span,
-                    _ => job.strategy.as_ref().map(|token| token.span).unwrap_or_default(),
-                };
+                let span = job.strategy.as_ref().map(|token| error.span(token)).unwrap_or_default();
                 self.findings.push(Diagnostic::new(
                     &rule_set::MATRIX,
                     file,
@@ -362,19 +369,21 @@ impl Describer<'_> {
             }
         };
         let is_matrix = expanded.legs.is_some();
-        let matrices = expanded.legs.unwrap_or_else(|| vec![Value::Null]);
+        let combinations = expanded
+            .legs
+            .map_or_else(|| vec![None], |legs| legs.into_iter().map(Some).collect::<Vec<_>>());
         let mut legs = Vec::new();
         let mut reported = false;
-        for (index, matrix) in matrices.into_iter().enumerate() {
+        for (index, combination) in combinations.into_iter().enumerate() {
+            let matrix = matrix_of(combination.as_ref());
             if is_matrix && !self.settings.selects_leg(&matrix) {
                 continue;
             }
             let contexts = Contexts { matrix, ..contexts.clone() };
-            let shown = expanded.shown.get(index).unwrap_or(&Value::Null);
             let name = if unknown.touches(&job.name) {
                 shown_name(job)
             } else {
-                leg_name(job, &contexts, shown).unwrap_or_else(|error| {
+                leg_name(job, &contexts, combination.as_ref()).unwrap_or_else(|error| {
                     self.findings.push(check::broken(file, &error, "`name`"));
                     shown_name(job)
                 })

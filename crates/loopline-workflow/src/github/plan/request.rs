@@ -10,7 +10,7 @@ use super::describe::{Plan, PlanContexts, describe};
 use super::graph::Graph;
 use super::inputs::dispatch_inputs;
 use super::settings::Settings;
-use super::trigger::triggers;
+use super::trigger::{broken_patterns, triggers};
 use crate::github::event::{Event, Facts, RunFacts, github_context};
 use crate::github::expression::{Object, Value};
 use crate::github::model::Workflow;
@@ -57,6 +57,9 @@ fn count(findings: &[Diagnostic]) -> String {
 pub fn plan(request: Request) -> Result<Plan, Refused> {
     let Request { workflow, mut event, facts, run, inputs, vars, secrets, settings } = request;
     let mut findings = Vec::new();
+    for (span, reason) in broken_patterns(&workflow) {
+        findings.push(Diagnostic::new(&rule_set::GLOB_PATTERN, &workflow.file, span, reason));
+    }
     let verdict = triggers(&workflow, &event);
     let inputs = dispatch_inputs(&workflow, &event.name, &inputs, &mut findings);
     if matches!(event.name.as_str(), "workflow_dispatch" | "workflow_call") {

@@ -2,9 +2,10 @@
 
 use loopline_source::Span;
 use serde::Serialize;
+use serde_json::Value as Json;
 
-use super::glob;
 use crate::github::event::{Event, GitRef, NAMES};
+use crate::github::filter::{Change, EventFilter, PatternList, Reason, Reference};
 use crate::github::model::{EventConfig, Filters, Text, Workflow};
 use crate::github::schedule::place_of;
 use crate::run::Place;
@@ -61,7 +62,7 @@ pub fn triggers(workflow: &Workflow, event: &Event) -> Verdict {
         return verdict(true, format!("`on` has `{}`", event.name), Some(found.name.span));
     };
     let mut decided: Vec<(String, Span)> = Vec::new();
-    for decide in [by_type, by_ref, by_path, by_workflow] {
+    for decide in [by_type, by_change, by_workflow] {
         match decide(filters, event) {
             Decision::Open => {}
             Decision::Accepts(reason, span) => decided.push((reason, span)),
@@ -113,122 +114,86 @@ fn by_type(filters: &Filters, event: &Event) -> Decision {
     )
 }
 
-fn by_ref(filters: &Filters, event: &Event) -> Decision {
-    let has_branches = filters.branches.is_some() || filters.branches_ignore.is_some();
-    let has_tags = filters.tags.is_some() || filters.tags_ignore.is_some();
-    if event.name == "workflow_run" {
-        let head =
-            event.payload.pointer("/workflow_run/head_branch").and_then(serde_json::Value::as_str);
-        return match (has_branches, head) {
-            (true, Some(head)) => {
-                names("branch", head, &filters.branches, &filters.branches_ignore)
-            }
-            _ => Decision::Open,
-        };
+fn by_change(filters: &Filters, event: &Event) -> Decision {
+    let filter = match EventFilter::new(filters) {
+        Ok(filter) => filter,
+        Err(error) => return Decision::Rejects(error.to_string(), None),
+    };
+    let head = event.payload.pointer("/workflow_run/head_branch").and_then(Json::as_str);
+    let git_ref = match head.filter(|_| event.name == "workflow_run") {
+        Some(head) => GitRef::Branch(head.to_owned()),
+        None => event.filtered_ref(),
+    };
+    let reference = match &git_ref {
+        GitRef::Branch(name) => Reference::Branch(name),
+        GitRef::Tag(name) => Reference::Tag(name),
+    };
+    let paths = event.changed_files.as_deref();
+    let decision = filter.decide(Change { reference, paths });
+    let mut reasons: Vec<String> = decision.reasons.iter().map(Reason::to_string).collect();
+    let is_branch = matches!(git_ref, GitRef::Branch(_));
+    let by_path = filters.paths.as_ref().or(filters.paths_ignore.as_ref());
+    if let Some(patterns) = by_path
+        && decision.runs
+        && is_branch
+        && paths.is_none()
+    {
+        reasons.push("which files changed is not known, so paths are not looked at".to_owned());
+        if decision.reasons.is_empty() {
+            return Decision::Accepts(reasons.join("; "), span_of(patterns, None));
+        }
     }
-    match event.filtered_ref() {
-        GitRef::Branch(name) if has_branches => {
-            names("branch", &name, &filters.branches, &filters.branches_ignore)
-        }
-        GitRef::Tag(name) if has_tags => names("tag", &name, &filters.tags, &filters.tags_ignore),
-        GitRef::Branch(name) if has_tags => {
-            Decision::Rejects(format!("only tags are listed, and `{name}` is a branch"), None)
-        }
-        GitRef::Tag(name) if has_branches => {
-            Decision::Rejects(format!("only branches are listed, and `{name}` is a tag"), None)
-        }
-        _ => Decision::Open,
+    let deciding = decision.reasons.iter().find(|reason| reason.runs == decision.runs);
+    let Some(reason) = deciding else { return Decision::Open };
+    let lists = [
+        (&filters.branches, "branches"),
+        (&filters.branches_ignore, "branches-ignore"),
+        (&filters.tags, "tags"),
+        (&filters.tags_ignore, "tags-ignore"),
+        (&filters.paths, "paths"),
+        (&filters.paths_ignore, "paths-ignore"),
+    ];
+    let span = lists
+        .iter()
+        .find(|(_, key)| *key == reason.key.name())
+        .and_then(|(texts, _)| texts.as_deref())
+        .map(|texts| span_of(texts, reason.pattern.as_deref()));
+    if decision.runs {
+        Decision::Accepts(reasons.join("; "), span.unwrap_or_default())
+    } else {
+        Decision::Rejects(reason.to_string(), span)
     }
 }
 
-fn names(
-    what: &str,
-    name: &str,
-    wanted: &Option<Vec<Text>>,
-    ignored: &Option<Vec<Text>>,
-) -> Decision {
-    let plural = if what == "branch" { "branches" } else { "tags" };
-    if let Some(wanted) = wanted {
-        return match glob::last_match(wanted, name) {
-            Some((pattern, true)) => Decision::Accepts(
-                format!("`{plural}` matches `{name}` by `{}`", &*pattern.value),
-                pattern.span,
-            ),
-            Some((pattern, false)) => Decision::Rejects(
-                format!("`{plural}` excludes `{name}` by `{}`", &*pattern.value),
-                Some(pattern.span),
-            ),
-            None => Decision::Rejects(
-                format!("no pattern of `{plural}` matches `{name}`"),
-                wanted.first().map(|it| it.span),
-            ),
-        };
-    }
-    let Some(ignored) = ignored else { return Decision::Open };
-    match glob::last_match(ignored, name) {
-        Some((pattern, true)) => Decision::Rejects(
-            format!("`{plural}-ignore` matches `{name}` by `{}`", &*pattern.value),
-            Some(pattern.span),
-        ),
-        _ => Decision::Accepts(
-            format!("no pattern of `{plural}-ignore` matches `{name}`"),
-            ignored.first().map_or(Span::default(), |it| it.span),
-        ),
-    }
+/// Returns where the last of `texts` that is `pattern` stands, or the first of all.
+fn span_of(texts: &[Text], pattern: Option<&str>) -> Span {
+    let found = texts.iter().rev().find(|text| Some(&*text.value) == pattern);
+    found.or(texts.first()).map_or(Span::default(), |text| text.span)
 }
 
-fn by_path(filters: &Filters, event: &Event) -> Decision {
-    let Some(patterns) = filters.paths.as_ref().or(filters.paths_ignore.as_ref()) else {
-        return Decision::Open;
-    };
-    let first = patterns.first().map_or(Span::default(), |it| it.span);
-    // GitHub does not look at paths when a tag is pushed.
-    if matches!(event.filtered_ref(), GitRef::Tag(_)) {
-        return Decision::Open;
-    }
-    let Some(changed) = &event.changed_files else {
-        return Decision::Accepts(
-            "which files changed is not known, so `paths` is not applied".to_owned(),
-            first,
-        );
-    };
-    if filters.paths.is_some() {
-        for path in changed {
-            if let Some((pattern, true)) = glob::last_match(patterns, path) {
-                return Decision::Accepts(
-                    format!("`paths` matches `{path}` by `{}`", &*pattern.value),
-                    pattern.span,
-                );
-            }
-        }
-        return Decision::Rejects(
-            format!("none of the {} changed files matches `paths`", changed.len()),
-            Some(first),
-        );
-    }
-    for path in changed {
-        if !matches!(glob::last_match(patterns, path), Some((_, true))) {
-            return Decision::Accepts(format!("`paths-ignore` does not match `{path}`"), first);
+/// Returns the patterns of all events that cannot be read, and why.
+pub(super) fn broken_patterns(workflow: &Workflow) -> Vec<(Span, String)> {
+    let mut broken = Vec::new();
+    for event in &workflow.on {
+        let EventConfig::Filters(filters) = &event.config else { continue };
+        if let Err(error) = EventFilter::new(filters) {
+            broken.push((event.name.span, error.to_string()));
         }
     }
-    Decision::Rejects(
-        format!("`paths-ignore` matches all {} changed files", changed.len()),
-        Some(first),
-    )
+    broken
 }
 
 fn by_workflow(filters: &Filters, event: &Event) -> Decision {
     let Some(workflows) = &filters.workflows else { return Decision::Open };
-    let name = event.payload.pointer("/workflow_run/name").and_then(serde_json::Value::as_str);
+    let name = event.payload.pointer("/workflow_run/name").and_then(Json::as_str);
     // A run made up for trying the workflow stands for any that it waits for.
     let Some(name) = name else { return Decision::Open };
-    match glob::last_match(workflows, name) {
-        Some((pattern, true)) => {
-            Decision::Accepts(format!("`workflows` has `{name}`"), pattern.span)
-        }
-        _ => Decision::Rejects(
-            format!("`workflows` does not have `{name}`"),
-            workflows.first().map(|it| it.span),
-        ),
+    let matches = PatternList::parse(workflows.iter().map(|text| &*text.value))
+        .is_ok_and(|patterns| patterns.matches(name));
+    let span = span_of(workflows, Some(name));
+    if matches {
+        Decision::Accepts(format!("`workflows` has `{name}`"), span)
+    } else {
+        Decision::Rejects(format!("`workflows` does not have `{name}`"), Some(span))
     }
 }

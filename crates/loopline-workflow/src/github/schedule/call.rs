@@ -20,10 +20,10 @@ const TOKEN: &str = "GITHUB_TOKEN";
 /// Returns the contexts of the workflow that `job` calls, from those of the job.
 pub(crate) fn contexts(job: &ReusableJob, caller: &Contexts) -> Result<Contexts, EvaluationError> {
     let mut given = Object::new();
-    if let Some(with) = &job.with {
-        if let Value::Object(object) = value(with, caller, Scenario::SUCCESS)? {
-            given = (*object).clone();
-        }
+    if let Some(with) = &job.with
+        && let Value::Object(object) = value(with, caller, Scenario::SUCCESS)?
+    {
+        given = (*object).clone();
     }
     let mut contexts = Contexts {
         github: caller.github.clone(),

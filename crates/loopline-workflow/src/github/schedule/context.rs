@@ -1,12 +1,9 @@
-//! The contexts a job sees, and how a matrix shows in its name.
+//! The contexts a job sees.
 
 use std::collections::BTreeMap;
 
 use crate::github::expression::{Object, Value};
 use crate::run::Conclusion;
-
-/// The most characters of a leg's name that come from its matrix.
-const MAX_NAME_CHARACTERS: usize = 100;
 
 /// The contexts that are fixed when a job starts; `env`, `job`, `runner` and `steps` are the
 /// runner's. Cheap to clone.
@@ -63,34 +60,4 @@ pub(super) fn strategy(fail_fast: bool, index: usize, total: usize, max_parallel
         ("job-total", number(total)),
         ("max-parallel", number(max_parallel)),
     ])
-}
-
-/// Returns ` (a, b)` for a leg: the scalars of its matrix in order, null left out; nothing where
-/// there are none.
-pub fn matrix_suffix(matrix: &Value) -> String {
-    let mut leaves = Vec::new();
-    collect(matrix, &mut leaves);
-    if leaves.is_empty() {
-        return String::new();
-    }
-    let mut text = leaves.join(", ");
-    if let Some((end, _)) = text.char_indices().nth(MAX_NAME_CHARACTERS) {
-        text.truncate(end);
-        text.push_str("...");
-    }
-    format!(" ({text})")
-}
-
-fn collect(value: &Value, leaves: &mut Vec<String>) {
-    match value {
-        Value::Null => {}
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            let text = value.to_text();
-            if !text.is_empty() {
-                leaves.push(text.into_owned());
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, leaves)),
-        Value::Object(members) => members.values().for_each(|member| collect(member, leaves)),
-    }
 }

@@ -1,27 +1,24 @@
 //! A job whose needs have ended: whether it runs, and in which legs.
 
+use loopline_source::Span;
+
 use super::action::Action;
-use super::context::{Contexts, finished_job, matrix_suffix, strategy};
+use super::context::{Contexts, finished_job, strategy};
 use super::evaluate::{EvaluationError, Scenario, condition, value};
 use super::leg::{Leg, LegState, is_true};
-use super::matrix::expand_matrix;
 use super::run::{Ancestors, MAX_JOBS, NodeId, Run, Work};
 use crate::github::expression::{Object, Value};
 
+use crate::github::matrix::{self, Combination, MatrixError};
 use crate::github::model::Job;
 use crate::github::template::{Kind, Token};
 use crate::run::{Conclusion, JobKey, Skip};
 
-/// How many legs GitHub lets a matrix have.
-pub const MAX_LEGS: usize = 256;
-
 /// `strategy`, evaluated.
 #[derive(Clone, Debug, Default)]
 pub struct Expanded {
-    /// The legs' `matrix` contexts; `None` where there is no matrix.
-    pub legs: Option<Vec<Value>>,
-    /// The part of each leg that shows in its name: what `include` adds is left out.
-    pub shown: Vec<Value>,
+    /// The legs; `None` where there is no matrix.
+    pub legs: Option<Vec<Combination>>,
     /// Whether one failure cancels the others.
     pub fail_fast: bool,
     /// How many legs may run at once.
@@ -34,9 +31,14 @@ pub enum ExpandError {
     /// An expression failed, or gave what cannot be used.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
-    /// There are too many.
-    #[error("the matrix makes {0} jobs; GitHub allows {MAX_LEGS}")]
-    TooMany(usize),
+    /// The matrix cannot be expanded.
+    #[error("{error}")]
+    Matrix {
+        /// Why.
+        error: MatrixError,
+        /// Where the matrix stands.
+        span: Span,
+    },
     /// There are none.
     #[error("the matrix makes no job at all")]
     Empty,
@@ -45,12 +47,23 @@ pub enum ExpandError {
     NoneSelected,
 }
 
+impl ExpandError {
+    /// Returns where in the file it is wrong.
+    pub fn span(&self, strategy: &Token) -> Span {
+        match self {
+            Self::Evaluation(error) => error.span,
+            Self::Matrix { span, .. } => *span,
+            Self::Empty | Self::NoneSelected => strategy.span,
+        }
+    }
+}
+
 /// Evaluates `strategy`.
 ///
 /// # Errors
 /// [`ExpandError`], each variant as it says.
 pub fn expand(token: Option<&Token>, contexts: &Contexts) -> Result<Expanded, ExpandError> {
-    let one = Expanded { legs: None, shown: vec![Value::Null], fail_fast: true, max_parallel: 1 };
+    let one = Expanded { legs: None, fail_fast: true, max_parallel: 1 };
     let Some(token) = token else { return Ok(one) };
     let strategy = value(token, contexts, Scenario::SUCCESS)?;
     if !matches!(strategy, Value::Object(_)) {
@@ -65,7 +78,7 @@ pub fn expand(token: Option<&Token>, contexts: &Contexts) -> Result<Expanded, Ex
         None | Some(Value::Null) => None,
         Some(limit) => {
             let number = limit.to_number();
-            if !(number >= 1.0) {
+            if number.is_nan() || number < 1.0 {
                 let reason =
                     format!("`max-parallel` is `{}`; it must be 1 or more", limit.to_text());
                 return Err(EvaluationError::invalid(token, reason).into());
@@ -85,12 +98,13 @@ pub fn expand(token: Option<&Token>, contexts: &Contexts) -> Result<Expanded, Ex
     let Some(definition) = strategy.get("matrix").filter(|it| !matches!(it, Value::Null)) else {
         return Ok(Expanded { fail_fast, ..one });
     };
-    let (legs, shown) = expand_matrix(definition, matrix_token)?;
+    let legs = matrix::expand(definition)
+        .map_err(|error| ExpandError::Matrix { error, span: matrix_token.span })?;
     if legs.is_empty() {
         return Err(ExpandError::Empty);
     }
     let max_parallel = limit.unwrap_or(legs.len());
-    Ok(Expanded { legs: Some(legs), shown, fail_fast, max_parallel })
+    Ok(Expanded { legs: Some(legs), fail_fast, max_parallel })
 }
 
 impl Run {
@@ -154,7 +168,8 @@ impl Run {
         let node = &self.nodes[id];
         let instance = &self.instances[node.instance];
         if instance.cancelled {
-            return "the run was cancelled".to_owned();
+            let what = if self.instances[0].cancelled { "run" } else { "call it belongs to" };
+            return format!("the {what} was cancelled");
         }
         let implicit = text.trim_start().to_ascii_lowercase().starts_with("success()");
         if implicit && !node.ancestors.all_succeeded {
@@ -181,16 +196,15 @@ impl Run {
         let expanded = match expand(job.strategy.as_ref(), contexts) {
             Ok(expanded) => expanded,
             Err(error) => {
-                let place = match &error {
-                    ExpandError::Evaluation(error) => error.place(&graph.workflow.file),
-                    _ => job.strategy.as_ref().map(|token| graph.place(token.span)),
-                };
+                let place = job.strategy.as_ref().map(|token| graph.place(error.span(token)));
                 return self.fail_node(id, error.to_string(), place);
             }
         };
         let is_matrix = expanded.legs.is_some();
-        let matrices = expanded.legs.unwrap_or_else(|| vec![Value::Null]);
-        let total = matrices.len();
+        let combinations = expanded
+            .legs
+            .map_or_else(|| vec![None], |legs| legs.into_iter().map(Some).collect::<Vec<_>>());
+        let total = combinations.len();
         if self.legs.len() + total > MAX_JOBS {
             return self.fail_node(
                 id,
@@ -200,7 +214,8 @@ impl Run {
         }
         let base = self.node_key(&self.nodes[id]);
         let first = self.legs.len();
-        for (index, matrix) in matrices.into_iter().enumerate() {
+        for (index, combination) in combinations.into_iter().enumerate() {
+            let matrix = matrix_of(combination.as_ref());
             if is_matrix && !self.settings.selects_leg(&matrix) {
                 continue;
             }
@@ -208,8 +223,7 @@ impl Run {
             let strategy = strategy(expanded.fail_fast, index, total, expanded.max_parallel);
             let leg_contexts =
                 Contexts { matrix: matrix.clone(), strategy: strategy.clone(), ..contexts.clone() };
-            let shown = expanded.shown.get(index).unwrap_or(&Value::Null);
-            let name = match leg_name(job, &leg_contexts, shown) {
+            let name = match leg_name(job, &leg_contexts, combination.as_ref()) {
                 Ok(name) => name,
                 Err(error) => {
                     let place = error.place(&graph.workflow.file);
@@ -252,16 +266,23 @@ impl Run {
     }
 }
 
+/// Returns the `matrix` context of a leg.
+pub(crate) fn matrix_of(combination: Option<&Combination>) -> Value {
+    combination.map_or(Value::Null, |found| Value::Object(std::sync::Arc::clone(&found.values)))
+}
+
 /// Returns the name of one leg, callers left out.
 pub(crate) fn leg_name(
     job: &Job,
     contexts: &Contexts,
-    shown: &Value,
+    combination: Option<&Combination>,
 ) -> Result<String, EvaluationError> {
     let name = value(&job.name, contexts, Scenario::SUCCESS)?;
     let name = name.to_text();
     let base = if name.is_empty() { &*job.id.value } else { &*name };
     // A name that is an expression tells the legs apart by itself.
-    let suffix = if job.name.is_expression() { String::new() } else { matrix_suffix(shown) };
-    Ok(format!("{base}{suffix}"))
+    Ok(match combination {
+        Some(combination) if !job.name.is_expression() => combination.name(base),
+        _ => base.to_owned(),
+    })
 }
