@@ -76,7 +76,8 @@ impl Strand {
                 env: Arc::clone(&running.env),
                 state: Outputs::new(),
                 identity: None,
-                id: running.step().id.value.to_string(),
+                steps: Arc::clone(&running.steps),
+                index: running.index,
             });
         }
         let executed = self
@@ -187,7 +188,8 @@ impl Strand {
                         env: Arc::clone(&running.env),
                         state: state.clone(),
                         identity: Some(identity.clone()),
-                        id: running.step().id.value.to_string(),
+                        steps: Arc::clone(&running.steps),
+                        index: running.index,
                     });
                 }
                 let script = loaded.folder.join(&*main.value);

@@ -17,7 +17,7 @@ use super::effects::Effect;
 use super::files::Pool;
 use super::output::Lingering;
 use super::post::Post;
-use super::strand::{Frame, Outcome, Outputs, Running, StepRecord, Strand};
+use super::strand::{Beginning, Frame, Outcome, Outputs, Running, StepRecord, Strand};
 use crate::cancel::Cancel;
 
 /// How many background steps of one job run at once (GitHub's runner); more wait their turn.
@@ -89,7 +89,11 @@ impl Strand {
             job: Arc::clone(&self.job),
             layers: self.layers.clone(),
             cancel: cancel.clone(),
-            stopped_by_step: Some(Arc::clone(&stopped)),
+            background: Some(Beginning {
+                job: self.background.as_ref().map_or(&self.cancel, |it| &it.job).clone(),
+                stopped: Arc::clone(&stopped),
+                number: (self.frames.len() == 1).then(|| self.job.next_number()),
+            }),
             frames: vec![Frame {
                 steps: Arc::clone(steps),
                 next: steps.len(),
@@ -265,6 +269,9 @@ impl Strand {
             started: self.job.host.clock.monotonic(),
             env: Arc::new(env),
             deadline: None,
+            seen: self.cancel.level(),
+            condition: None,
+            limit_minutes: None,
             outputs: Outputs::new(),
         }
     }

@@ -213,7 +213,6 @@ fn prepare(
         defaults: std::sync::OnceLock::new(),
         debug: host.debug,
         empty_scope: scope,
-        no_step: Arc::new([]),
         scripts: AtomicU32::new(0),
         background: AtomicU32::new(0),
         gate: background::Gate::default(),
@@ -253,7 +252,7 @@ fn work(job: &Arc<Job>, start: &JobStart, cancel: &Cancel) -> JobResult {
         job: Arc::clone(job),
         layers: Layers { machine: Arc::clone(&job.host.environment), shared, path: Vec::new() },
         cancel: cancel.clone(),
-        stopped_by_step: None,
+        background: None,
         frames: vec![Frame {
             steps: Arc::clone(&steps),
             next: 0,

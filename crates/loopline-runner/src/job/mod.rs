@@ -25,7 +25,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use loopline_sandbox::Machine;
-use loopline_workflow::github::model::Step;
 use loopline_workflow::run::{Event, JobKey};
 
 use crate::Host;
@@ -53,8 +52,6 @@ pub(crate) struct Job {
     pub(crate) defaults: OnceLock<Defaults>,
     pub(crate) debug: bool,
     pub(crate) empty_scope: strand::Scope,
-    /// Stands for the step of post steps, which have none.
-    pub(crate) no_step: Arc<[Step]>,
     pub(crate) scripts: AtomicU32,
     pub(crate) background: AtomicU32,
     pub(crate) gate: background::Gate,

@@ -21,9 +21,9 @@ pub(crate) const INTERRUPT_PATIENCE: Duration = Duration::from_millis(7500);
 /// How long a process told to terminate has until it is killed (GitHub's runner).
 pub(crate) const TERMINATE_PATIENCE: Duration = Duration::from_millis(2500);
 /// How long the output of an ended process may be silent while something else holds it open.
-const QUIET: Duration = Duration::from_millis(100);
-/// How long the output of an ended process is read at most.
-const DRAIN: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_millis(20);
+/// How long its output is waited for at most; what comes later is read beside the next steps.
+const DRAIN: Duration = Duration::from_millis(100);
 /// How many chunks of left-over output are read in one go, so that no writer starves the rest.
 const LINGERING_CHUNKS: usize = 16;
 
@@ -94,6 +94,8 @@ pub(crate) struct Watch<'a> {
     pub(crate) clock: &'a Clock,
     /// The token that ends it.
     pub(crate) cancel: &'a Cancel,
+    /// How strongly the token was used when the step decided to run all the same.
+    pub(crate) seen: Level,
     /// The monotonic time at which it must be done.
     pub(crate) deadline: Option<Duration>,
     /// Left-over output of earlier steps, read while waiting.
@@ -126,11 +128,7 @@ impl Watch<'_> {
         self.buffer.resize(CHUNK_BYTES, 0);
         let mut pipe = Some(pipe);
         let mut widened = false;
-        // A step that starts in a cancelled job wants to run all the same.
-        let mut seen = match self.cancel.level() {
-            Level::Forced => Level::Asked,
-            level => level,
-        };
+        let mut seen = self.seen.min(Level::Asked);
         let mut stopping = Stopping { stopped: Stopped::No, next: None };
         loop {
             let until = stopping.next.map(|(at, _)| at).or(match stopping.stopped {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use loopline_workflow::github::model::Step;
 use loopline_workflow::run::{Conclusion, Event, Skip};
 
 use super::environment::Variables;
@@ -24,8 +25,9 @@ pub(crate) struct Post {
     /// What the step saved.
     pub(crate) state: Outputs,
     pub(crate) identity: Option<ActionIdentity>,
-    /// The step's id, for `GITHUB_ACTION`.
-    pub(crate) id: String,
+    /// The step it belongs to.
+    pub(crate) steps: Arc<[Step]>,
+    pub(crate) index: usize,
 }
 
 /// What a post step does.
@@ -47,6 +49,7 @@ impl Strand {
     fn run_post(&mut self, post: Post, scope: &mut Scope) {
         let name = format!("Post {}", post.name);
         let number = self.job.next_number();
+        let seen = self.cancel.level();
         let verdict = self.sight_in(scope, &post.env, None).condition_text(&post.condition);
         let reason = if self.cancel.level() == Level::Forced {
             Some(Skip {
@@ -85,13 +88,16 @@ impl Strand {
         });
         self.log = Some(StepLog::open(&self.job, number));
         let mut running = Running {
-            steps: Arc::clone(&self.job.no_step),
-            index: 0,
+            steps: Arc::clone(&post.steps),
+            index: post.index,
             number: Some(number),
             name,
             started,
             env: Arc::clone(&post.env),
             deadline: None,
+            seen,
+            condition: Some(post.condition.clone()),
+            limit_minutes: None,
             outputs: Outputs::new(),
         };
         let outcome = match verdict {
@@ -99,8 +105,7 @@ impl Strand {
             Ok(_) => match &post.kind {
                 PostKind::Node { script } => {
                     match self.node(script.clone().into_os_string(), &post.inputs, &post.state) {
-                        Ok(mut launch) => {
-                            launch.extra.push(("GITHUB_ACTION".to_owned(), post.id.clone()));
+                        Ok(launch) => {
                             let executed = self.must_execute_as(&running, launch, post.identity);
                             self.settle(&mut running, executed).0
                         }

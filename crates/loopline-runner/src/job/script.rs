@@ -204,6 +204,7 @@ impl Strand {
             let mut watch = Watch {
                 clock: &self.job.host.clock,
                 cancel: &self.cancel,
+                seen: running.seen,
                 deadline: running.deadline,
                 lingering: &mut lingering,
                 buffer: &mut buffer,
@@ -235,11 +236,12 @@ impl Strand {
         Ok(match followup.stopped {
             Stopped::TimedOut => Outcome {
                 exit_code,
-                ..Outcome::failure(format!(
-                    "`{}` timed out after {} minutes",
-                    running.name,
-                    self.minutes_of(running)
-                ))
+                ..Outcome::failure(match running.limit_minutes {
+                    Some(minutes) => {
+                        format!("`{}` timed out after {minutes} minutes", running.name)
+                    }
+                    None => format!("`{}` timed out with the step around it", running.name),
+                })
             },
             Stopped::Cancelled => {
                 Outcome { conclusion: Conclusion::Cancelled, exit_code, error: None }
@@ -257,19 +259,24 @@ impl Strand {
 
     /// Asks a running step, in a job that is being cancelled, whether it wants to go on.
     fn stays(&self, running: &Running) -> bool {
-        if self.cancel.level() == Level::Forced
-            || self.stopped_by_step.as_ref().is_some_and(|flag| flag.load(Ordering::Acquire))
-        {
+        if self.cancel.level() == Level::Forced || self.is_stopped() {
             return false;
         }
         let step = running.step();
-        // A nested step goes on only where every action around it does.
-        self.sight(&running.env, step).condition(&step.condition).is_ok_and(|verdict| verdict.holds)
-    }
-
-    fn minutes_of(&self, running: &Running) -> f64 {
-        let limit = running.deadline.unwrap_or_default().saturating_sub(running.started);
-        limit.as_secs_f64() / 60.0
+        let sight = self.sight(&running.env, step);
+        let verdict = match &running.condition {
+            Some(condition) => sight.condition_text(condition),
+            None => sight.condition(&step.condition),
+        };
+        verdict.is_ok_and(|verdict| verdict.holds)
+            && self.frames.iter().skip(1).all(|frame| {
+                // A nested step goes on only where every step around it does.
+                let Some(caller) = &frame.caller else { return true };
+                let step = caller.running.step();
+                self.sight_in(&self.job.empty_scope, &caller.running.env, Some(step))
+                    .condition(&step.condition)
+                    .is_ok_and(|verdict| verdict.holds)
+            })
     }
 
     /// Puts what a process asked for where it belongs; returns the outcome and the state.

@@ -6,6 +6,7 @@
 //! step's process is run is in [`super::script`] and [`super::action`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -131,6 +132,12 @@ pub(crate) struct Running {
     pub(crate) env: Arc<Variables>,
     /// When it must be done.
     pub(crate) deadline: Option<Duration>,
+    /// How far the job was cancelled when the step's condition was asked.
+    pub(crate) seen: Level,
+    /// The condition, where it is not the step's own (post steps).
+    pub(crate) condition: Option<String>,
+    /// Its own `timeout-minutes`.
+    pub(crate) limit_minutes: Option<f64>,
     /// What it put out.
     pub(crate) outputs: Outputs,
 }
@@ -143,6 +150,7 @@ impl Running {
 }
 
 /// What starting a step led to.
+#[expect(clippy::large_enum_variant, reason = "made once a step and taken apart at once")]
 pub(crate) enum Progress {
     /// It is done.
     Done(Running, Outcome),
@@ -150,13 +158,23 @@ pub(crate) enum Progress {
     Entered,
 }
 
+/// How a background strand begins and is stopped.
+pub(crate) struct Beginning {
+    /// The token of the job: `cancelled()` is about it, not about the step's own.
+    pub(crate) job: Cancel,
+    /// Set where another step cancelled this one: its `if` is not asked.
+    pub(crate) stopped: Arc<AtomicBool>,
+    /// The number the step was given when it was reached.
+    pub(crate) number: Option<u32>,
+}
+
 /// One line of execution.
 pub(crate) struct Strand {
     pub(crate) job: Arc<Job>,
     pub(crate) layers: Layers,
     pub(crate) cancel: Cancel,
-    /// Set for a background step that another step cancelled: its `if` is not asked.
-    pub(crate) stopped_by_step: Option<Arc<std::sync::atomic::AtomicBool>>,
+    /// What only a background strand has.
+    pub(crate) background: Option<Beginning>,
     pub(crate) frames: Vec<Frame>,
     /// What changed for the steps that follow; kept by background strands only.
     pub(crate) changes: Option<Vec<Effect>>,
@@ -227,6 +245,9 @@ impl Strand {
         let started = self.job.host.clock.monotonic();
         let mut env = self.env_context();
         let mut early = None;
+        // A request to end that comes after this must find the step interruptible, so it is
+        // looked at before the condition is asked.
+        let seen = self.cancel.level();
         if let Some(token) = &step.env {
             match self.sight(&env, step).mapping(token) {
                 Ok(own) => env.extend(own),
@@ -250,11 +271,11 @@ impl Strand {
             }
         }
         let name = self.sight(&env, step).step_name(step);
-        let deadline = match self.deadline(step, &env) {
-            Ok(deadline) => deadline,
+        let (deadline, limit_minutes) = match self.deadline(step, &env) {
+            Ok(limits) => limits,
             Err(error) => {
                 early.get_or_insert(Outcome::failure(error));
-                None
+                (None, None)
             }
         };
         let mut running = Running {
@@ -265,9 +286,16 @@ impl Strand {
             started,
             env: Arc::new(env),
             deadline,
+            seen,
+            condition: None,
+            limit_minutes,
             outputs: Outputs::new(),
         };
         self.announce(&mut running);
+        if early.is_none() && self.is_stopped() {
+            let conclusion = Conclusion::Cancelled;
+            early = Some(Outcome { conclusion, ..Outcome::success() });
+        }
         if let Some(outcome) = early {
             self.complete(running, outcome);
             return;
@@ -357,7 +385,7 @@ impl Strand {
             }
             return;
         }
-        let number = self.job.next_number();
+        let number = self.take_number();
         running.number = Some(number);
         let step = running.step();
         self.job.event(&Event::StepStarted {
@@ -429,7 +457,7 @@ impl Strand {
     pub(crate) fn skip(&mut self, steps: &Arc<[Step]>, index: usize, skip: Skip) {
         let step = &steps[index];
         if self.frames.len() <= 1 {
-            let number = self.job.next_number();
+            let number = self.take_number();
             let env = self.env_context();
             let name = self.sight(&env, step).step_name(step);
             self.job.event(&Event::StepSkipped {
@@ -453,6 +481,17 @@ impl Strand {
         }
     }
 
+    fn take_number(&mut self) -> u32 {
+        let given = self.background.as_mut().and_then(|background| background.number.take());
+        given.unwrap_or_else(|| self.job.next_number())
+    }
+
+    /// Returns whether another step cancelled this one.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stopped = self.background.as_ref().map(|background| &background.stopped);
+        stopped.is_some_and(|stopped| stopped.load(Ordering::Acquire))
+    }
+
     /// Returns the `env` context before the step's own `env`.
     pub(crate) fn env_context(&self) -> Variables {
         let mut env = self.layers.shared.clone();
@@ -470,15 +509,24 @@ impl Strand {
         }
     }
 
-    fn deadline(&self, step: &Step, env: &Variables) -> Result<Option<Duration>, String> {
+    /// Returns when a step must be done, and its own `timeout-minutes`.
+    fn deadline(
+        &self,
+        step: &Step,
+        env: &Variables,
+    ) -> Result<(Option<Duration>, Option<f64>), String> {
         let outer = self.scope().and_then(|scope| scope.deadline);
-        let Some(token) = &step.timeout_minutes else { return Ok(outer) };
-        let minutes = self.sight(env, step).number(token).map_err(|error| error.to_string())?;
+        let Some(token) = &step.timeout_minutes else { return Ok((outer, None)) };
+        let minutes = self
+            .sight(env, step)
+            .number(token)
+            .map_err(|error| format!("timeout-minutes: {error}"))?;
         let own = super::minutes(minutes).map(|limit| self.job.host.clock.monotonic() + limit);
-        Ok(match (own, outer) {
+        let deadline = match (own, outer) {
             (Some(own), Some(outer)) => Some(own.min(outer)),
             (own, outer) => own.or(outer),
-        })
+        };
+        Ok((deadline, own.map(|_| minutes)))
     }
 
     pub(crate) fn scope(&self) -> Option<&Scope> {
@@ -507,7 +555,7 @@ impl Strand {
             scope,
             env,
             action: step.map(|step| &*step.id.value),
-            cancelled: self.cancel.is_cancelled(),
+            cancelled: self.background.as_ref().map_or(&self.cancel, |it| &it.job).is_cancelled(),
         }
     }
 

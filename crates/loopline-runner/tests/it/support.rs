@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use fs_err as fs;
@@ -21,13 +21,16 @@ use loopline_workflow::github::{parse, plan, schedule};
 use loopline_workflow::run::{Conclusion, Event, JobKey, Recorder};
 use tempfile::TempDir;
 
+/// Hears log text.
+type Listener = Box<dyn FnMut(&str) + Send>;
+
 /// What a run told its recorder.
 #[derive(Default)]
 pub(crate) struct Record {
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) logs: Mutex<BTreeMap<(JobKey, u32), String>>,
     /// Called with every piece of log.
-    pub(crate) on_log: Mutex<Option<Box<dyn FnMut(&str) + Send>>>,
+    pub(crate) on_log: Mutex<Option<Listener>>,
 }
 
 impl Recorder for Record {
@@ -126,11 +129,12 @@ impl Case {
         self
     }
 
+    /// Whether JavaScript actions can run here.
+    pub(crate) fn has_node(&self) -> bool {
+        node().is_some()
+    }
+
     fn host(&self) -> Host {
-        #[expect(clippy::disallowed_methods, reason = "tests run with the developer's PATH")]
-        let path = std::env::var("PATH").unwrap();
-        let node =
-            std::env::split_paths(&path).map(|one| one.join("node")).find(|one| one.is_file());
         let root = self.folder.path();
         Host {
             recorder: self.record.clone(),
@@ -143,12 +147,12 @@ impl Case {
             groups: Arc::new(FreeGroups),
             masker: Masker::new(),
             environment: Arc::new(
-                [("PATH".to_owned(), path), ("HOME".to_owned(), "/tmp".to_owned())].into(),
+                [("PATH".to_owned(), path()), ("HOME".to_owned(), "/tmp".to_owned())].into(),
             ),
             repository: root.join("repository"),
             folder: root.join("run"),
             tool_cache: root.join("tools"),
-            node,
+            node: node(),
             runner_name: "test".to_owned(),
             debug: false,
             keep: Keep::Nothing,
@@ -199,6 +203,8 @@ impl Case {
         let mut story = String::new();
         let logs = self.record.logs.lock().unwrap();
         let mut names = BTreeMap::new();
+        // Steps side by side end in any order; they are told in the order of their numbers.
+        let mut steps: BTreeMap<(JobKey, u32), String> = BTreeMap::new();
         for event in self.record.events.lock().unwrap().iter() {
             match event {
                 Event::StepStarted { job, step, name, .. } => {
@@ -206,17 +212,25 @@ impl Case {
                 }
                 Event::JobSkipped { job, .. } => writeln!(story, "{job}: skipped").unwrap(),
                 Event::JobFinished { job, conclusion, outputs, .. } => {
+                    steps.retain(|(of, _), text| {
+                        if of == job {
+                            story.push_str(text);
+                        }
+                        of != job
+                    });
                     write!(story, "{job}: {}", conclusion.as_str()).unwrap();
                     for (name, value) in outputs {
                         write!(story, " {name}={value:?}").unwrap();
                     }
                     story.push('\n');
                 }
-                Event::StepSkipped { step, name, .. } => {
+                Event::StepSkipped { job, step, name, .. } => {
+                    let story = steps.entry((job.clone(), *step)).or_default();
                     writeln!(story, "{step} {name}: skipped").unwrap();
                 }
                 Event::StepFinished { job, step, outcome, conclusion, .. } => {
                     let name = &names[&(job.clone(), *step)];
+                    let story = steps.entry((job.clone(), *step)).or_default();
                     write!(story, "{step} {name}: {}", outcome.as_str()).unwrap();
                     if outcome != conclusion {
                         write!(story, " ({})", conclusion.as_str()).unwrap();
@@ -226,7 +240,8 @@ impl Case {
                         writeln!(story, "  {}", self.shorten(line)).unwrap();
                     }
                 }
-                Event::StepSummary { step, markdown, .. } => {
+                Event::StepSummary { job, step, markdown } => {
+                    let story = steps.entry((job.clone(), *step)).or_default();
                     writeln!(story, "{step} summary {markdown:?}").unwrap();
                 }
                 Event::Warning { message, .. } => writeln!(story, "warning: {message}").unwrap(),
@@ -240,9 +255,13 @@ impl Case {
     fn shorten(&self, line: &str) -> String {
         line.replace(self.folder.path().to_str().unwrap(), "$ROOT")
     }
+}
 
-    /// Whether a path exists below the test's folder.
-    pub(crate) fn exists(&self, path: &str) -> bool {
-        Path::new(self.folder.path()).join(path).exists()
-    }
+fn path() -> String {
+    #[expect(clippy::disallowed_methods, reason = "tests run with the developer's PATH")]
+    std::env::var("PATH").unwrap()
+}
+
+fn node() -> Option<PathBuf> {
+    std::env::split_paths(&path()).map(|one| one.join("node")).find(|one| one.is_file())
 }
