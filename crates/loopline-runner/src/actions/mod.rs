@@ -1,5 +1,6 @@
 //! Where actions come from and what a built-in one may do.
 
+pub mod builtin;
 mod builtins;
 
 pub use builtins::{Builtin, BuiltinError, Builtins, Call, NoBuiltins};
