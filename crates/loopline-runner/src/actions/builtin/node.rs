@@ -99,6 +99,7 @@ fn install(context: &mut Context<'_>, wanted: &str) -> Result<Installed, Failure
             "--no-audit",
             "--no-fund",
             "--ignore-scripts",
+            "--fetch-retries=1",
             "--prefix",
             &prefix,
             &package,

@@ -378,7 +378,7 @@ fn set_up_node(version: &str) -> (Result<(), String>, String, IndexMap<String, S
     folders.temp = root.join("temp");
     let machine = loopline_sandbox::Host::new("setup-node");
     #[expect(clippy::disallowed_methods, reason = "tests run with the developer's environment")]
-    let env: IndexMap<String, String> = ["PATH", "HOME"]
+    let env: IndexMap<String, String> = ["PATH", "HOME", "NODE_EXTRA_CA_CERTS"]
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
         .collect();

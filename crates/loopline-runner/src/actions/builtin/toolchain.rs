@@ -266,7 +266,7 @@ fn version_in(text: &str) -> Option<Version> {
         .filter(|word| word.starts_with(|char: char| char.is_ascii_digit()))
         // Java 8 calls itself `1.8.0_402`.
         .map(|word| word.strip_prefix("1.8.0_").map_or(word.to_owned(), |n| format!("8.0.{n}")))
-        .find_map(|word| Version::parse(&word.replace('+', "-").split('-').next()?.to_owned()))
+        .find_map(|word| Version::parse(word.split(['+', '-']).next()?))
 }
 
 /// Returns the newest toolchain of the wanted version.
