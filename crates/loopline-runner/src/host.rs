@@ -142,7 +142,8 @@ pub trait Approvals: Send + Sync {
     /// Returns whether `environment` needs consent at all.
     fn is_protected(&self, environment: &str) -> bool;
 
-    /// Waits for a decision, or returns `None` once `cancel` was used.
+    /// Waits for a decision, or returns `None` soon after `cancel` was used: the run's end waits
+    /// for it.
     fn decide(&self, job: &JobKey, environment: &str, cancel: &Cancel) -> Option<Decision>;
 }
 
@@ -180,7 +181,8 @@ pub enum GroupRefusal {
 /// Concurrency groups, across every run of the host.
 pub trait Groups: Send + Sync {
     /// Takes a group, waiting for it where it is held; what is returned lets go of it when it is
-    /// dropped. `waiting` is told what it waits for, once.
+    /// dropped. `waiting` is told what it waits for, once. It returns soon after `cancel` was
+    /// used: the run's end waits for it.
     ///
     /// # Errors
     /// [`GroupRefusal`], each variant as it says.

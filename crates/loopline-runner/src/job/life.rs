@@ -212,6 +212,7 @@ fn prepare(
         service_variables: std::sync::OnceLock::new(),
         defaults: std::sync::OnceLock::new(),
         debug: host.debug,
+        source: start.source.clone(),
         empty_scope: scope,
         scripts: AtomicU32::new(0),
         background: AtomicU32::new(0),

@@ -104,13 +104,12 @@ impl Job {
                 )
             }
             Some(UsesRef::Own(path)) => {
-                let root = root.unwrap_or(&self.host.repository);
-                load_folder(
-                    uses,
-                    root,
-                    path,
-                    ActionIdentity { root: root.to_path_buf(), ..ActionIdentity::default() },
-                )
+                let root = match root {
+                    Some(root) => root.to_path_buf(),
+                    None => self.own_root(uses)?,
+                };
+                let identity = ActionIdentity { root: root.clone(), ..ActionIdentity::default() };
+                load_folder(uses, &root, path, identity)
             }
             Some(UsesRef::Remote { owner, repository, path, reference }) => {
                 if let Some(loaded) = self.set_up().loaded.get(uses) {
@@ -121,6 +120,20 @@ impl Job {
                 Ok(loaded)
             }
         }
+    }
+
+    /// Returns the repository of the job's workflow, where `$/` leads.
+    fn own_root(&self, uses: &str) -> Result<PathBuf, LoadError> {
+        let Some(repository) = &self.source.repository else {
+            return Ok(self.host.repository.clone());
+        };
+        let (owner, name) =
+            repository.split_once('/').ok_or_else(|| LoadError::Form(repository.clone()))?;
+        let reference = self.source.reference.as_deref().unwrap_or("HEAD");
+        let fetched = self.host.actions.fetch(owner, name, reference);
+        fetched
+            .map(|fetched| fetched.root)
+            .map_err(|source| LoadError::Fetch { uses: uses.to_owned(), source })
     }
 
     fn load_remote(

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use loopline_sandbox::Machine;
+use loopline_workflow::github::schedule::Source;
 use loopline_workflow::run::{Event, JobKey};
 
 use crate::Host;
@@ -51,6 +52,8 @@ pub(crate) struct Job {
     /// `defaults.run` of the job over the workflow's.
     pub(crate) defaults: OnceLock<Defaults>,
     pub(crate) debug: bool,
+    /// Where the job's workflow comes from.
+    pub(crate) source: Source,
     pub(crate) empty_scope: strand::Scope,
     pub(crate) scripts: AtomicU32,
     pub(crate) background: AtomicU32,

@@ -272,3 +272,56 @@ jobs:
         "#]],
     );
 }
+
+#[test]
+fn environments_need_consent_where_they_are_protected() {
+    check(
+        Case::new(
+            r#"
+on: push
+jobs:
+  yes:
+    runs-on: ubuntu-latest
+    environment:
+      name: production-yes
+      url: https://${{ steps.a.outputs.host }}/
+    steps:
+      - id: a
+        run: echo "host=example.org" >> $GITHUB_OUTPUT
+  free:
+    needs: yes
+    runs-on: ubuntu-latest
+    environment: staging
+    concurrency: group
+    steps:
+      - run: echo free
+  no:
+    needs: free
+    runs-on: ubuntu-latest
+    environment: production-no
+    steps:
+      - run: echo not reached
+  after:
+    needs: [yes, no, free]
+    if: always()
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo "${{ needs.yes.result }} ${{ needs.no.result }} ${{ needs.free.result }}"
+"#,
+        ),
+        expect![[r#"
+            1 Run echo "host=example.org" >> $GITHUB_OUTPUT: success
+            yes: success
+            1 Run echo free: success
+              free
+            free: success
+            1 Set up job: failure
+              ##[error]a test did not approve the job's environment
+            no: failure
+            1 Run echo "success failure success": success
+              success failure success
+            after: success
+            run: failure
+        "#]],
+    );
+}

@@ -9,8 +9,8 @@ use fs_err as fs;
 use loopline_clock::Clock;
 use loopline_runner::actions::NoBuiltins;
 use loopline_runner::host::{
-    Actions, Claim, FetchError, FetchedAction, Folders, GroupRefusal, Groups, Host, HostError,
-    Keep, Machines, NoServices, NothingProtected,
+    Actions, Approvals, Claim, Decision, FetchError, FetchedAction, Folders, GroupRefusal, Groups,
+    Host, HostError, Keep, Machines, NoServices,
 };
 use loopline_runner::log::Masker;
 use loopline_runner::{Cancel, run};
@@ -83,6 +83,19 @@ impl Groups for FreeGroups {
     }
 }
 
+/// Protects `production` and decides by its name.
+struct Gatekeeper;
+
+impl Approvals for Gatekeeper {
+    fn is_protected(&self, environment: &str) -> bool {
+        environment.starts_with("production")
+    }
+
+    fn decide(&self, _: &JobKey, environment: &str, _: &Cancel) -> Option<Decision> {
+        Some(Decision { approved: environment.ends_with("yes"), by: "a test".to_owned() })
+    }
+}
+
 /// One run to be.
 pub(crate) struct Case {
     pub(crate) folder: TempDir,
@@ -143,7 +156,7 @@ impl Case {
             actions: Arc::new(Mirror(root.join("mirror"))),
             builtins: Arc::new(NoBuiltins),
             services: Arc::new(NoServices),
-            approvals: Arc::new(NothingProtected),
+            approvals: Arc::new(Gatekeeper),
             groups: Arc::new(FreeGroups),
             masker: Masker::new(),
             environment: Arc::new(
