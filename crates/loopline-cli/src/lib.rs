@@ -8,6 +8,7 @@ mod commands;
 pub mod environment;
 mod error;
 mod live;
+mod markers;
 mod printer;
 
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use loopline_clock::Clock;
 use loopline_units::show_duration;
 use loopline_workflow::run::{Annotation, Conclusion, Event, JobKey, Level, Recorder};
 
+use crate::markers;
 use crate::printer::{Printer, Tone};
 
 /// How many of a failed step's last lines are shown.
@@ -278,7 +279,8 @@ impl Live {
         if self.printer.live {
             lines.push(format!("{}   {name} | {}", self.word(outcome), step.name));
             for line in &step.tail {
-                lines.push(format!("  {}", String::from_utf8_lossy(line)));
+                let shown = markers::shown(line, |tone, word| self.printer.tone(tone, word));
+                lines.extend(shown.map(|line| format!("  {}", String::from_utf8_lossy(&line))));
             }
         }
         if let Some(error) = error {
@@ -311,9 +313,12 @@ impl Live {
         }
         let mut text = Vec::with_capacity(lines.len() + lines.len() / 4);
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            text.extend_from_slice(found.name.as_bytes());
-            text.extend_from_slice(b" | ");
-            text.extend_from_slice(line);
+            let shown = markers::shown(line, |tone, word| self.printer.tone_out(tone, word));
+            if let Some(line) = shown {
+                text.extend_from_slice(found.name.as_bytes());
+                text.extend_from_slice(b" | ");
+                text.extend_from_slice(&line);
+            }
         }
         self.printer.out_raw(&text);
     }

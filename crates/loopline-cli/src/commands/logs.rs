@@ -8,6 +8,7 @@ use loopline_workflow::run::summary::{Job, State};
 use super::{Context, Outcome, open};
 use crate::arguments::LogsArguments;
 use crate::error::Status;
+use crate::markers;
 use crate::printer::Tone;
 
 pub(crate) fn run(context: &Context<'_>, arguments: &LogsArguments) -> Outcome {
@@ -51,7 +52,11 @@ pub(crate) fn run(context: &Context<'_>, arguments: &LogsArguments) -> Outcome {
                             "line": String::from_utf8_lossy(&line).trim_end_matches('\n'),
                         }));
                     } else {
-                        printer.out_raw(&line);
+                        let shown =
+                            markers::shown(&line, |tone, word| printer.tone_out(tone, word));
+                        if let Some(line) = shown {
+                            printer.out_raw(&line);
+                        }
                     }
                     line.clear();
                 }

@@ -3,3 +3,4 @@
 
 mod negative;
 mod repository;
+mod samples;

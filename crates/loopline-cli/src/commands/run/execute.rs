@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use loopline_clock::Clock;
+use loopline_runner::actions::builtin::{self, Local, WorkingTree};
+use loopline_runner::actions::{Builtins, NoBuiltins};
 use loopline_runner::host::{self, Host, Keep};
 use loopline_runner::log::Masker;
 use loopline_runner::services::disk::Disk;
@@ -22,7 +24,6 @@ use super::groups::DataGroups;
 use super::machines::{InSandbox, OnHost, sandbox_support};
 use super::request::{Request, Secrets};
 use super::select::Selected;
-use super::services::JobServers;
 use super::signals::Listening;
 use crate::commands::{Context, Outcome, open};
 use crate::environment;
@@ -355,20 +356,25 @@ impl Setting<'_> {
             self.data.area(Area::Caches),
             clock.clone(),
         ));
-        let services = JobServers {
+        let local = Local::new(builtin::Settings {
             run: writer.number().to_string(),
             scope: self.cache_scope(git_ref),
-            disk,
-            clock: clock.clone(),
+            artifacts: Arc::clone(&disk) as _,
+            caches: disk,
+            sources: Arc::new(WorkingTree { repository: self.found.root.clone() }),
             recorder: Arc::clone(&recorder) as _,
-        };
+            clock: clock.clone(),
+            lenient_tools: request.lenient_tools,
+        });
+        let builtins: Arc<dyn Builtins> =
+            if request.real_actions { Arc::new(NoBuiltins) } else { Arc::new(local.clone()) };
         Ok(Host {
             recorder,
             clock,
             machines,
             actions: Arc::new(super::machines::NoActions),
-            builtins: Arc::new(loopline_runner::actions::NoBuiltins),
-            services: Arc::new(services),
+            builtins,
+            services: Arc::new(local),
             approvals: Arc::new(Consent {
                 printer: self.printer,
                 protected: request.protect.clone(),

@@ -8,7 +8,6 @@ mod list;
 mod machines;
 mod request;
 mod select;
-mod services;
 mod signals;
 
 use std::collections::BTreeMap;

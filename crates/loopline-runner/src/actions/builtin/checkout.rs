@@ -83,14 +83,10 @@ pub(super) fn main(context: &mut Context<'_>) -> Result<(), Failure> {
     let target = super::files::inside(context.workspace, path)?;
     let (commit, found) = if is_own {
         let outputs = (own_sha.to_owned(), own_ref.to_owned());
-        if target == context.workspace {
-            context
-                .log("The working tree is in the workspace already, uncommitted changes included.");
-        } else {
-            super::files::empty(context.workspace, &target)?;
-            context.sources.copy_working_tree(&target)?;
-            context.log(&format!("Copied the working tree to {path}."));
-        }
+        let place = if path.is_empty() { "the workspace".to_owned() } else { path.to_owned() };
+        super::files::empty(context.workspace, &target)?;
+        context.sources.copy_working_tree(&target)?;
+        context.log(&format!("Copied the working tree to {place}, uncommitted changes included."));
         outputs
     } else {
         let depth = context.input("fetch-depth");
