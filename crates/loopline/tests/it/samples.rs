@@ -289,7 +289,7 @@ runs:
     repository.git(&["checkout", "-q", "-b", "topic"]);
     let ran = repository.loopline(&["run"]);
     assert_eq!(ran.code, Some(2), "{}", ran.all());
-    assert!(ran.all().contains("ma*"), "{}", ran.all());
+    assert!(ran.all().contains("branch `topic` matches none"), "{}", ran.all());
 }
 
 #[test]

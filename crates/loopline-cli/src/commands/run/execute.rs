@@ -8,7 +8,7 @@ use loopline_runner::actions::{Builtins, NoBuiltins};
 use loopline_runner::host::{self, Host, Keep};
 use loopline_runner::log::Masker;
 use loopline_runner::services::disk::Disk;
-use loopline_runner::services::storage::CacheScope;
+use loopline_runner::services::storage::{Artifacts as _, CacheScope, NewArtifact};
 use loopline_runner::{Cancel, RunError};
 use loopline_sandbox::Support;
 use loopline_store::{Area, DataFolder, Policy, Request as Asked, RunWriter, serve};
@@ -313,6 +313,38 @@ impl Setting<'_> {
         }
     }
 
+    /// Gives the artifacts of jobs that are not repeated to this run.
+    fn carry_artifacts(&self, disk: &Disk, writer: &RunWriter) -> Result<(), CommandError> {
+        let Some(earlier) = self.earlier.filter(|earlier| earlier.only_failed) else {
+            return Ok(());
+        };
+        let failed = |error: &dyn std::fmt::Display| {
+            let run = earlier.run;
+            CommandError::new(
+                Class::Failed,
+                format!("cannot take over run {run}'s artifacts: {error}"),
+            )
+        };
+        let run = writer.number().to_string();
+        for artifact in disk.list(&earlier.run.to_string()).map_err(|error| failed(&error))? {
+            let staged = disk
+                .staging()
+                .map_err(|error| failed(&error))?
+                .join(format!("carry-{run}-{}", artifact.id));
+            fs_err::copy(disk.file(&artifact), &staged)?;
+            let new = NewArtifact {
+                run: &run,
+                job: &artifact.job,
+                name: &artifact.name,
+                mime_type: &artifact.mime_type,
+                expires: artifact.expires.as_deref(),
+                overwrite: true,
+            };
+            disk.put(new, &staged).map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
     /// Returns which caches jobs see: those of the ref, then those of the default branch.
     fn cache_scope(&self, git_ref: &str) -> CacheScope {
         let default = format!("refs/heads/{}", self.found.facts.default_branch);
@@ -356,6 +388,7 @@ impl Setting<'_> {
             self.data.area(Area::Caches),
             clock.clone(),
         ));
+        self.carry_artifacts(&disk, writer)?;
         let local = Local::new(builtin::Settings {
             run: writer.number().to_string(),
             scope: self.cache_scope(git_ref),

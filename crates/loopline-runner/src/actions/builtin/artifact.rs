@@ -309,7 +309,17 @@ fn wild(pattern: &str, name: &str) -> bool {
 }
 
 /// Unpacks an archive that a hostile job may have made; returns how many files it had.
-fn unpack(file: &Path, artifact: &Artifact, root: &Path, folder: &Path) -> Result<u64, Failure> {
+/// Unpacks the stored `file` of `artifact` into `folder`, which lies in `root`, and returns how
+/// many files that were. Nothing is written outside `root`.
+///
+/// # Errors
+/// [`Failure`].
+pub fn unpack(
+    file: &Path,
+    artifact: &Artifact,
+    root: &Path,
+    folder: &Path,
+) -> Result<u64, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::of(format!("unpack the artifact {}", artifact.name), error)
     };

@@ -14,6 +14,7 @@ mod local;
 mod node;
 mod toolchain;
 
+pub use artifact::unpack as unpack_artifact;
 pub use checkout::{CloneRequest, Cloned, Sources};
 pub use context::{Context, Failure, ProcessRun, Start};
 pub use find::{Equivalent, Kind, find};
