@@ -12,12 +12,8 @@ pub(crate) enum Status {
     Ok,
     /// The thing that was asked for failed: a red run, findings.
     Failed,
-    /// Somebody said no: an approval, a policy.
-    Denied,
     /// It was interrupted.
     Interrupted,
-    /// A child's own status (`shell`).
-    Child(u8),
 }
 
 impl From<Status> for ExitCode {
@@ -25,9 +21,7 @@ impl From<Status> for ExitCode {
         Self::from(match status {
             Status::Ok => 0,
             Status::Failed => 1,
-            Status::Denied => 4,
             Status::Interrupted => 130,
-            Status::Child(code) => code,
         })
     }
 }

@@ -72,8 +72,7 @@ impl Printer {
 
     /// Writes findings to standard error.
     pub(crate) fn findings(&self, findings: &[Diagnostic]) {
-        let options =
-            render::TextOptions { color: self.color_err, ..render::TextOptions::default() };
+        let options = render::TextOptions { color: self.color_err };
         self.err(render::text(findings, &options).trim_end());
     }
 

@@ -147,9 +147,10 @@ fn may_execute(file: &Path) -> Result<(), Errno> {
 }
 
 fn enter(cwd: &Path) -> io::Result<()> {
-    let kind = fs_err::metadata(cwd)?;
-    if !kind.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
+    // Bare error numbers, because they travel to the sandbox's owner.
+    let about = rustix::fs::stat(cwd)?;
+    if rustix::fs::FileType::from_raw_mode(about.st_mode) != rustix::fs::FileType::Directory {
+        return Err(Errno::NOTDIR.into());
     }
     Ok(rustix::fs::access(cwd, Access::EXEC_OK)?)
 }

@@ -41,10 +41,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &CheckArguments) -> Outcome 
         Format::Json => printer.json(&render::json(&findings)),
         Format::Sarif => printer.json(&render::sarif(&findings, env!("CARGO_PKG_VERSION"))),
         Format::Text => {
-            let options = render::TextOptions {
-                color: printer.color_out(),
-                ..render::TextOptions::default()
-            };
+            let options = render::TextOptions { color: printer.color_out() };
             if !findings.is_empty() {
                 printer.out(render::text(&findings, &options).trim_end());
             }

@@ -1,5 +1,6 @@
 //! Whole repositories run to the end: a Rust crate, a Python package, a monorepo, a Node service.
 #![expect(clippy::disallowed_methods, reason = "a test asks whether npm and cargo are there")]
+#![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

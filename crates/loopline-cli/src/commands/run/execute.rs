@@ -143,6 +143,9 @@ fn make_plan(
     })
 }
 
+/// Where jobs run, what that is called, and what is otherwise than asked for.
+type Executor = (Arc<dyn host::Machines>, &'static str, Vec<String>);
+
 /// What every workflow of one command shares.
 struct Setting<'a> {
     printer: Printer,
@@ -281,10 +284,7 @@ impl Setting<'_> {
     }
 
     /// Chooses the executor and says what is otherwise than asked for.
-    fn machines(
-        &self,
-        writer: &RunWriter,
-    ) -> Result<(Arc<dyn host::Machines>, &'static str, Vec<String>), CommandError> {
+    fn machines(&self, writer: &RunWriter) -> Result<Executor, CommandError> {
         let on_host = || Arc::new(OnHost) as Arc<dyn host::Machines>;
         if self.request.sandbox == Some(false) {
             return Ok((on_host(), "host", Vec::new()));
