@@ -30,6 +30,7 @@ variables! {
     XDG_DATA_HOME = "XDG_DATA_HOME": "Where the data folder lies unless LOOPLINE_DATA says.";
     HOME = "HOME": "The user's home folder.";
     ACTIONS = "LOOPLINE_ACTIONS": "A folder of action repositories (OWNER/NAME) to use first.";
+    ACTIONS_URL = "LOOPLINE_ACTIONS_URL": "The server actions are fetched from, instead of https://github.com.";
     OFFLINE = "LOOPLINE_OFFLINE": "Never use the network, as --offline does, when set to 1.";
     NO_COLOR = "NO_COLOR": "No colours when set.";
     CLICOLOR_FORCE = "CLICOLOR_FORCE": "Colours also without a terminal, when not 0.";

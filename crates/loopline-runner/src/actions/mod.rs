@@ -2,5 +2,7 @@
 
 pub mod builtin;
 mod builtins;
+pub mod git;
+pub mod source;
 
 pub use builtins::{Builtin, BuiltinError, Builtins, Call, NoBuiltins};

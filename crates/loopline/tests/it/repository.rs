@@ -102,7 +102,8 @@ fn loopline(scratch: &Path) -> Command {
 }
 
 impl Ran {
-    fn of(output: &Output) -> Self {
+    /// Returns what a finished command did.
+    pub(crate) fn of(output: &Output) -> Self {
         Self {
             code: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

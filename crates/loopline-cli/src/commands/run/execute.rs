@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use loopline_clock::Clock;
-use loopline_runner::actions::builtin::{self, Local, WorkingTree};
+use loopline_runner::actions::builtin::{self, Local};
+use loopline_runner::actions::git::Git;
+use loopline_runner::actions::source::Commits;
 use loopline_runner::actions::{Builtins, NoBuiltins};
 use loopline_runner::host::{self, Host, Keep};
 use loopline_runner::log::Masker;
@@ -23,7 +25,7 @@ use super::facts::Found;
 use super::groups::DataGroups;
 use super::machines::{InSandbox, OnHost, sandbox_support};
 use super::request::{Request, Secrets};
-use super::select::Selected;
+use super::select::{self, Selected};
 use super::signals::Listening;
 use crate::commands::{Context, Outcome, open};
 use crate::environment;
@@ -394,7 +396,12 @@ impl Setting<'_> {
             scope: self.cache_scope(git_ref),
             artifacts: Arc::clone(&disk) as _,
             caches: disk,
-            sources: Arc::new(WorkingTree { repository: self.found.root.clone() }),
+            sources: Arc::new(Commits {
+                repository: self.found.root.clone(),
+                slug: self.found.facts.repository.clone(),
+                offline: request.offline,
+                git: Git::new(Arc::new(environment::for_jobs())),
+            }),
             recorder: Arc::clone(&recorder) as _,
             clock: clock.clone(),
             lenient_tools: request.lenient_tools,
@@ -405,7 +412,7 @@ impl Setting<'_> {
             recorder,
             clock,
             machines,
-            actions: Arc::new(super::machines::NoActions),
+            actions: Arc::new(select::action_source(self.data, request)),
             builtins,
             services: Arc::new(local),
             approvals: Arc::new(Consent {

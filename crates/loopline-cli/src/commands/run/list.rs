@@ -18,7 +18,7 @@ pub(crate) fn run(context: &Context<'_>, found: &Found) -> Outcome {
     let tree = FolderTree::new(&found.root)?;
     let now = Clock::real().now();
     for path in select::paths(&tree)? {
-        let read = select::read(&tree, &path)?;
+        let read = select::read(&tree, &path, None)?;
         let workflow = &read.workflow;
         let events: Vec<&str> = workflow.on.iter().map(|event| &**event.name).collect();
         let due: Vec<(String, Option<String>, Option<String>)> = schedules(workflow)

@@ -58,17 +58,3 @@ impl InSandbox {
 pub(crate) fn sandbox_support(scratch: &Path) -> Support {
     probe(scratch)
 }
-
-/// Nowhere to get actions from.
-pub(crate) struct NoActions;
-
-impl loopline_runner::host::Actions for NoActions {
-    fn fetch(
-        &self,
-        owner: &str,
-        repository: &str,
-        reference: &str,
-    ) -> Result<loopline_runner::host::FetchedAction, loopline_runner::host::FetchError> {
-        Err(format!("{owner}/{repository}@{reference} is not here").into())
-    }
-}

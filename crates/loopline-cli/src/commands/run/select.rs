@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use loopline_clock::Clock;
 use loopline_diagnostic::{Diagnostic, rule_set};
+use loopline_runner::actions::git::Git;
+use loopline_runner::actions::source::ActionSource;
+use loopline_runner::host::Actions as _;
 use loopline_source::{FileTree as _, SourceFile, Span};
-use loopline_store::FolderTree;
+use loopline_store::{Area, DataFolder, FolderTree};
 use loopline_workflow::github::event::{ChooseError, Event, choose};
 use loopline_workflow::github::model::Workflow;
 use loopline_workflow::github::parse;
@@ -13,6 +17,7 @@ use loopline_workflow::github::plan::triggers;
 
 use super::facts::Found;
 use super::request::Request;
+use crate::environment;
 use crate::error::CommandError;
 
 /// A workflow that will run.
@@ -48,15 +53,42 @@ pub(crate) fn paths(tree: &FolderTree) -> Result<Vec<String>, CommandError> {
         .collect())
 }
 
-/// Reads one workflow and those it calls.
-pub(crate) fn read(tree: &FolderTree, path: &str) -> Result<Read, CommandError> {
+/// Returns where actions and called workflows of other repositories come from.
+pub(crate) fn action_source(data: &DataFolder, request: &Request) -> ActionSource {
+    ActionSource {
+        mirror: request.actions.clone(),
+        cache: data.area(Area::Actions),
+        server: environment::ACTIONS_URL.get().map_or_else(
+            || "https://github.com".to_owned(),
+            |url| url.trim_end_matches('/').to_owned(),
+        ),
+        offline: request.offline,
+        git: Git::new(Arc::new(environment::for_jobs())),
+        clock: Clock::real(),
+    }
+}
+
+/// Reads one workflow and those it calls; those of other repositories come from `source`.
+pub(crate) fn read(
+    tree: &FolderTree,
+    path: &str,
+    source: Option<&ActionSource>,
+) -> Result<Read, CommandError> {
     let text = tree
         .read(path)
         .map_err(|error| CommandError::usage(format!("cannot read {path}: {error}")))?;
     let file = SourceFile::new(path, text);
-    let mut loader = |uses: &str, _: &SourceFile| {
-        let path = uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))?;
-        tree.read(path).ok().map(|text| SourceFile::new(path, text))
+    let mut unfetched = Vec::new();
+    let mut loader = |uses: &str, caller: &SourceFile| {
+        if let Some(path) = uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/")) {
+            // A local path in a workflow of another repository is a path there.
+            if let (Some(source), Some(elsewhere)) = (source, called(caller.name())) {
+                let uses = format!("{}/{path}@{}", elsewhere.repository, elsewhere.reference);
+                return load(source, &uses, &mut unfetched);
+            }
+            return tree.read(path).ok().map(|text| SourceFile::new(path, text));
+        }
+        load(source?, uses, &mut unfetched)
     };
     let (workflow, errors) = parse::workflow(&file, &parse::Options::default(), &mut loader);
     let errors = errors
@@ -72,7 +104,39 @@ pub(crate) fn read(tree: &FolderTree, path: &str) -> Result<Read, CommandError> 
             found
         })
         .collect();
+    if let Some(error) = unfetched.into_iter().next() {
+        return Err(CommandError::usage(error));
+    }
     Ok(Read { path: path.to_owned(), workflow, errors })
+}
+
+/// A workflow of another repository.
+struct Elsewhere<'a> {
+    repository: &'a str,
+    path: &'a str,
+    reference: &'a str,
+}
+
+/// Splits `owner/name/path@reference`.
+fn called(uses: &str) -> Option<Elsewhere<'_>> {
+    let (place, reference) = uses.rsplit_once('@')?;
+    let slash = place.match_indices('/').nth(1)?.0;
+    Some(Elsewhere { repository: &place[..slash], path: &place[slash + 1..], reference })
+}
+
+/// Fetches a called workflow; why it cannot be had goes to `errors`.
+fn load(source: &ActionSource, uses: &str, errors: &mut Vec<String>) -> Option<SourceFile> {
+    let elsewhere = called(uses)?;
+    let (owner, name) = elsewhere.repository.split_once('/')?;
+    let fetched = match source.fetch(owner, name, elsewhere.reference) {
+        Ok(fetched) => fetched,
+        Err(error) => {
+            errors.push(format!("cannot get the called workflow `{uses}`: {error}"));
+            return None;
+        }
+    };
+    let tree = FolderTree::new(&fetched.root).ok()?;
+    tree.read(elsewhere.path).ok().map(|text| SourceFile::new(uses, text))
 }
 
 /// Returns the workflows that `request` means, with their events.
@@ -86,14 +150,22 @@ pub(crate) fn workflows(found: &Found, request: &Request) -> Result<Vec<Selected
         ))
         .hint("`loopline` shows what this repository holds"));
     }
-    let Some(wanted) = &request.workflow else { return triggered(found, request, &tree, &paths) };
-    let read = named(&tree, &paths, wanted)?;
+    let source = action_source(&crate::commands::open::data_folder()?, request);
+    let Some(wanted) = &request.workflow else {
+        return triggered(found, request, &tree, &paths, &source);
+    };
+    let read = named(&tree, &paths, wanted, &source)?;
     let read = refuse_errors(&tree, read)?;
     Ok(vec![one(found, request, read, true)?])
 }
 
 /// Finds the workflow `wanted`: a path, a file's name with or without its extension, a `name:`.
-fn named(tree: &FolderTree, paths: &[String], wanted: &str) -> Result<Read, CommandError> {
+fn named(
+    tree: &FolderTree,
+    paths: &[String],
+    wanted: &str,
+    source: &ActionSource,
+) -> Result<Read, CommandError> {
     let trimmed = wanted.trim_start_matches("./");
     let by_file = paths.iter().find(|path| {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -101,11 +173,11 @@ fn named(tree: &FolderTree, paths: &[String], wanted: &str) -> Result<Read, Comm
         path.as_str() == trimmed || name == trimmed || stem == trimmed
     });
     if let Some(path) = by_file {
-        return read(tree, path);
+        return read(tree, path, Some(source));
     }
     let mut names = Vec::new();
     for path in paths {
-        let read = read(tree, path)?;
+        let read = read(tree, path, Some(source))?;
         if let Some(name) = &read.workflow.name {
             if name.value.eq_ignore_ascii_case(wanted) {
                 return Ok(read);
@@ -186,13 +258,14 @@ fn triggered(
     request: &Request,
     tree: &FolderTree,
     paths: &[String],
+    source: &ActionSource,
 ) -> Result<Vec<Selected>, CommandError> {
     let wanted = request.event.as_deref().unwrap_or("push");
     let mut selected = Vec::new();
     let mut refused = Vec::new();
     let mut others = Vec::new();
     for path in paths {
-        let read = refuse_errors(tree, read(tree, path)?)?;
+        let read = refuse_errors(tree, read(tree, path, Some(source))?)?;
         if read.workflow.event(wanted).is_none() {
             others.push(read);
             continue;

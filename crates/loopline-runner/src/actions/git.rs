@@ -1,0 +1,168 @@
+//! Runs the `git` program for what talks to other repositories.
+//!
+//! Reading the own repository needs no program (`loopline-git`). Talking to others does: git
+//! knows every transport, credential form and proxy there is. It is started without the user's
+//! and the system's configuration, without hooks, prompts and helpers, and secrets reach it in
+//! its environment, never in its arguments.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use loopline_sandbox::{Host, Machine as _, Output, ProcessSpec, Signal, SpawnError, Stdin};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+/// How long one command may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How much of what a command prints is kept, in bytes.
+const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
+
+/// Why git could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// There is no `git` on `PATH`.
+    #[error("the `git` program is needed to fetch from other repositories, and is not on PATH")]
+    Missing,
+    /// It said no.
+    #[error("git {what}: {said}")]
+    Failed {
+        /// The command's first words.
+        what: String,
+        /// The last line it printed.
+        said: String,
+    },
+    /// It did not finish in time.
+    #[error("git {what} did not finish within {} s", PATIENCE.as_secs())]
+    TooSlow {
+        /// The command's first words.
+        what: String,
+    },
+    /// It could not be started or waited for.
+    #[error("git: {0}")]
+    System(String),
+}
+
+/// How git is started.
+#[derive(Clone, Debug)]
+pub struct Git {
+    environment: Arc<IndexMap<String, String>>,
+}
+
+impl Git {
+    /// Returns git with `PATH`, certificates and proxies of `environment`.
+    pub fn new(environment: Arc<IndexMap<String, String>>) -> Self {
+        Self { environment }
+    }
+
+    /// Runs `git arguments` in `folder` and returns what it printed. `header` is sent with every
+    /// HTTP request.
+    ///
+    /// # Errors
+    /// [`GitError`], each variant as it says.
+    pub fn run(
+        &self,
+        folder: &Path,
+        arguments: &[&str],
+        header: Option<&str>,
+    ) -> Result<String, GitError> {
+        let what = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        let system = |error: &dyn std::fmt::Display| GitError::System(error.to_string());
+        let mut args: Vec<&str> = vec![
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "protocol.ext.allow=never",
+            "-c",
+            "credential.helper=",
+            "-c",
+            "gc.auto=0",
+            "-c",
+            "safe.directory=*",
+        ];
+        args.extend(arguments);
+        let spec = ProcessSpec {
+            program: "git".into(),
+            args: args.iter().map(Into::into).collect(),
+            env: self.variables(header),
+            cwd: folder.to_path_buf(),
+            stdin: Stdin::Null,
+            output: Output::Piped,
+        };
+        let machine = Host::new("git");
+        let mut process = machine.spawn(&spec).map_err(|error| match error {
+            SpawnError::NotFound { .. } => GitError::Missing,
+            error => system(&error),
+        })?;
+        let mut said = Vec::new();
+        if let Some(pipe) = process.take_output() {
+            // Git's own children end with it, so the pipe does too; the bound is for safety.
+            let reader = std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let read = File::from(pipe).take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes);
+                read.map(|_| bytes)
+            });
+            let ended = wait(&process)?;
+            if !ended {
+                process.signal(Signal::Kill).map_err(|error| system(&error))?;
+                return Err(GitError::TooSlow { what });
+            }
+            if let Ok(Ok(bytes)) = reader.join() {
+                said = bytes;
+            }
+        }
+        let status = process.try_wait().map_err(|error| system(&error))?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        if status.is_some_and(|status| status.success()) {
+            return Ok(said);
+        }
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed");
+        Err(GitError::Failed { what, said: last.trim().to_owned() })
+    }
+
+    fn variables(&self, header: Option<&str>) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+        let own = [
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ASKPASS", "true"),
+            ("LC_ALL", "C"),
+        ];
+        let mut variables: Vec<(std::ffi::OsString, std::ffi::OsString)> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .chain(own.iter().map(|(name, value)| (name.into(), value.into())))
+            .collect();
+        if let Some(header) = header {
+            for (name, value) in [
+                ("GIT_CONFIG_COUNT", "1"),
+                ("GIT_CONFIG_KEY_0", "http.extraHeader"),
+                ("GIT_CONFIG_VALUE_0", header),
+            ] {
+                variables.push((name.into(), value.into()));
+            }
+        }
+        variables
+    }
+}
+
+/// Waits for a process to end; returns whether it did in time.
+fn wait(process: &loopline_sandbox::Process) -> Result<bool, GitError> {
+    let system = |error: &dyn std::fmt::Display| GitError::System(error.to_string());
+    let end = process.end_descriptor().map_err(|error| system(&error))?;
+    let patience =
+        Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    loop {
+        let mut polled = [PollFd::from_borrowed_fd(end, PollFlags::IN)];
+        match poll(&mut polled, Some(&patience)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(system(&error)),
+        }
+    }
+}

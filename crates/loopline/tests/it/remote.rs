@@ -1,0 +1,230 @@
+//! Actions and workflows of other repositories, fetched from a real git server over HTTP.
+#![expect(clippy::disallowed_methods, reason = "a test serves git as a server would")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::repository::Repository;
+
+/// Serves the repositories below `root` with git's own HTTP backend, until the process ends.
+fn serve(root: &Path) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let root = root.to_path_buf();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let root = root.clone();
+            std::thread::spawn(move || answer(stream, &root));
+        }
+    });
+    address
+}
+
+/// Hands one request to `git http-backend`, a CGI program.
+fn answer(mut stream: TcpStream, root: &PathBuf) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or("/"));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut backend = Command::new("git");
+    backend
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_COUNT", "2")
+        .env("GIT_CONFIG_KEY_0", "uploadpack.allowAnySHA1InWant")
+        .env("GIT_CONFIG_VALUE_0", "true")
+        .env("GIT_CONFIG_KEY_1", "safe.directory")
+        .env("GIT_CONFIG_VALUE_1", "*")
+        .env("REQUEST_METHOD", method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).unwrap();
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => {
+                length = value.parse().unwrap();
+                backend.env("CONTENT_LENGTH", value);
+            }
+            "content-type" => {
+                backend.env("CONTENT_TYPE", value);
+            }
+            "content-encoding" => {
+                backend.env("HTTP_CONTENT_ENCODING", value);
+            }
+            "git-protocol" => {
+                backend.env("GIT_PROTOCOL", value);
+            }
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let mut backend = backend.spawn().unwrap();
+    backend.stdin.take().unwrap().write_all(&body).unwrap();
+    let output = backend.wait_with_output().unwrap().stdout;
+    let split = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(output.len());
+    let head = String::from_utf8_lossy(&output[..split]).into_owned();
+    let status =
+        head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
+    let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\n{head}\r\n\r\n");
+    // A client that hangs up early does not want the rest.
+    let _gone = stream.write_all(answer.as_bytes());
+    let _gone = stream.write_all(output.get(split + 4..).unwrap_or_default());
+}
+
+/// Makes a bare repository `owner/name` below `root` with `files`, tagged `v1`; returns its
+/// commit.
+fn publish(root: &Path, slug: &str, files: &[(&str, &str)]) -> String {
+    let source = Repository::new(files.iter().copied());
+    source.git(&["tag", "v1"]);
+    let target = root.join(slug);
+    fs_err::create_dir_all(target.parent().unwrap()).unwrap();
+    source.git(&["clone", "-q", "--bare", ".", &target.display().to_string()]);
+    source.git(&["rev-parse", "HEAD"]).trim().to_owned()
+}
+
+const HELLO: &[(&str, &str)] = &[
+    (
+        "action.yml",
+        "name: Hello\ndescription: d\ninputs: {who: {description: d, default: world}}\n\
+         outputs: {said: {description: d}}\nruns: {using: node20, main: dist/main.js}\n",
+    ),
+    (
+        "dist/main.js",
+        "const text = `hello ${process.env.INPUT_WHO}`;\nconsole.log(text);\n\
+         require('fs').appendFileSync(process.env.GITHUB_OUTPUT, `said=${text}\\n`);\n",
+    ),
+    (
+        "sub/action.yml",
+        "name: Sub\ndescription: d\nruns:\n  using: composite\n  steps:\n    \
+         - {run: 'echo sub in ${{ github.action_repository }}', shell: bash}\n",
+    ),
+    (
+        ".github/workflows/shared.yml",
+        "on: {workflow_call: {inputs: {name: {type: string, required: true}}}}\njobs:\n  \
+         greet:\n    runs-on: ubuntu-latest\n    steps:\n      \
+         - run: echo shared for ${{ inputs.name }}\n",
+    ),
+];
+
+#[test]
+fn actions_and_workflows_come_from_a_git_server_and_then_from_the_cache() {
+    let server = tempfile::tempdir().unwrap();
+    let commit = publish(server.path(), "acme/tools", HELLO);
+    let address = serve(server.path());
+    let workflow = format!(
+        "on: push\njobs:\n  use:\n    runs-on: ubuntu-latest\n    steps:\n      \
+         - id: tag\n        uses: acme/tools@v1\n        with: {{who: tag}}\n      \
+         - uses: acme/tools@{commit}\n        with: {{who: commit}}\n      \
+         - uses: acme/tools/sub@main\n      \
+         - run: echo \"output ${{{{ steps.tag.outputs.said }}}}\"\n  \
+         shared:\n    uses: acme/tools/.github/workflows/shared.yml@v1\n    \
+         with: {{name: everybody}}\n"
+    );
+    let repository = Repository::new([(".github/workflows/ci.yml", workflow.as_str())]);
+    let ran = repository
+        .command(&["run"])
+        .env("LOOPLINE_ACTIONS_URL", &address)
+        .output()
+        .map(|output| crate::repository::Ran::of(&output))
+        .unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    for line in [
+        "hello tag",
+        "hello commit",
+        "sub in acme/tools",
+        "output hello tag",
+        "shared for everybody",
+    ] {
+        assert!(ran.out.contains(line), "`{line}` is missing:\n{}", ran.all());
+    }
+    // Without the server, what was fetched is still there.
+    let offline = repository.loopline(&["run", "--offline"]);
+    assert_eq!(offline.code, Some(0), "{}", offline.all());
+    assert!(offline.out.contains("hello commit"), "{}", offline.all());
+}
+
+#[test]
+fn an_action_that_is_not_there_or_leads_out_is_refused() {
+    let server = tempfile::tempdir().unwrap();
+    publish(server.path(), "acme/tools", HELLO);
+    let evil = Repository::new([("action.yml", "name: e\nruns: {using: node20, main: m.js}\n")]);
+    std::os::unix::fs::symlink("/etc/passwd", evil.path().join("m.js")).unwrap();
+    evil.commit("a link out");
+    evil.git(&["tag", "v1"]);
+    let target = server.path().join("acme/evil");
+    evil.git(&["clone", "-q", "--bare", ".", &target.display().to_string()]);
+    let address = serve(server.path());
+    for (uses, reason) in [
+        ("acme/tools@v9", "acme/tools@v9"),
+        ("acme/none@v1", "acme/none@v1"),
+        ("acme/evil@v1", "a link that leads out of it: m.js"),
+    ] {
+        let workflow = format!(
+            "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n      \
+             - run: echo not reached\n      - uses: {uses}\n"
+        );
+        let repository = Repository::new([(".github/workflows/ci.yml", workflow.as_str())]);
+        let ran = repository
+            .command(&["run"])
+            .env("LOOPLINE_ACTIONS_URL", &address)
+            .output()
+            .map(|output| crate::repository::Ran::of(&output))
+            .unwrap();
+        assert_eq!(ran.code, Some(1), "{}", ran.all());
+        assert!(ran.all().contains(reason), "`{reason}` is missing:\n{}", ran.all());
+        assert!(!ran.out.contains("| not reached"), "{}", ran.all());
+    }
+}
+
+#[test]
+fn a_mirror_folder_comes_first() {
+    let mirror = tempfile::tempdir().unwrap();
+    for (path, text) in HELLO {
+        let path = mirror.path().join("acme/tools").join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+    let workflow = "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n      \
+                    - uses: acme/tools@v1\n";
+    let repository = Repository::new([(".github/workflows/ci.yml", workflow)]);
+    let folder = mirror.path().display().to_string();
+    let ran = repository.loopline(&["run", "--offline", "--actions", &folder]);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    assert!(ran.out.contains("hello world"), "{}", ran.all());
+    let without = repository.loopline(&["run", "--offline"]);
+    assert_eq!(without.code, Some(1), "{}", without.all());
+    assert!(without.all().contains("--actions DIR"), "{}", without.all());
+}
+
+#[test]
+fn checkout_takes_another_commit_of_the_own_repository() {
+    let repository = Repository::new([
+        ("value", "one"),
+        (
+            ".github/workflows/ci.yml",
+            "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n      \
+             - uses: actions/checkout@v4\n        with: {ref: old, path: before}\n      \
+             - uses: actions/checkout@v4\n        with: {path: now}\n      \
+             - run: echo \"before $(cat before/value), now $(cat now/value)\"\n",
+        ),
+    ]);
+    repository.git(&["branch", "old"]);
+    repository.write("value", "two");
+    repository.commit("second");
+    repository.write("value", "dirty");
+    let ran = repository.loopline(&["run"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    assert!(ran.out.contains("before one, now dirty"), "{}", ran.all());
+}
