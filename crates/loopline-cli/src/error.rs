@@ -14,6 +14,8 @@ pub(crate) enum Status {
     Failed,
     /// It was interrupted.
     Interrupted,
+    /// A child's own status (`shell`).
+    Child(u8),
 }
 
 impl From<Status> for ExitCode {
@@ -22,6 +24,7 @@ impl From<Status> for ExitCode {
             Status::Ok => 0,
             Status::Failed => 1,
             Status::Interrupted => 130,
+            Status::Child(code) => code,
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod log;
 mod run;
 pub mod services;
 mod shell;
+pub mod shell_state;
 pub mod workspace;
 
 pub use cancel::{Cancel, Level};

@@ -13,6 +13,7 @@ mod open;
 mod prune;
 mod run;
 mod runs;
+mod shell;
 mod why;
 
 use crate::arguments::{Arguments, Command};
@@ -46,10 +47,10 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
         Some(Command::Doctor) => doctor::run(context),
         Some(Command::Completions(arguments)) => completions::run(context, &arguments),
         Some(Command::Check(arguments)) => check::run(context, &arguments),
+        Some(Command::Shell(arguments)) => shell::run(context, &arguments),
         Some(Command::Run(arguments)) => run::run(context, &arguments),
         Some(Command::Rerun(arguments)) => run::rerun(context, &arguments),
         Some(Command::Eval(arguments)) => eval::run(context, &arguments),
         None => inventory::run(context),
-        _ => Err(CommandError::usage("not wired yet")),
     }
 }

@@ -67,7 +67,7 @@ impl Leftovers {
         if let Some(folder) = self.folder {
             // A step may have taken away the permission to remove its files; the next prune
             // says so, and the job's result does not depend on it.
-            let _left = fs::remove_dir_all(folder);
+            let _left = loopline_sandbox::remove_state(&folder);
         }
     }
 }

@@ -16,7 +16,9 @@ use super::output::{Followed, Lingering, Stopped, Watch};
 use super::record::StepLog;
 use super::strand::{Outcome, Progress, Running, Strand};
 use crate::cancel::Level;
+use crate::host::Keep;
 use crate::shell::Shell;
+use crate::shell_state::ShellState;
 
 /// A process to start for a step.
 pub(crate) struct Launch {
@@ -183,6 +185,14 @@ impl Strand {
                 Outcome::broken(&error)
             }
         };
+        let keep = job.host.keep;
+        if keep == Keep::Everything
+            || keep == Keep::Failed && outcome.conclusion != Conclusion::Success
+        {
+            // Only `loopline shell` misses it, and says so.
+            let state = ShellState::of(&spec, job.machine.kind(), &job.masker);
+            let _unsaved = state.save(&job.folders.job);
+        }
         let mut effects = Effects::default();
         let untouched = effects.read(&files, &job.masker);
         self.pool.give_back(files, untouched);

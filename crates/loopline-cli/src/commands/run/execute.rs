@@ -23,7 +23,7 @@ use loopline_workflow::run::{Conclusion, Event, JobKey, Place, Recorder, RunStar
 use super::approvals::Consent;
 use super::facts::Found;
 use super::groups::DataGroups;
-use super::machines::{InSandbox, OnHost, sandbox_support};
+use super::machines::{OnHost, in_sandbox, sandbox_support};
 use super::request::{Request, Secrets};
 use super::select::{self, Selected};
 use super::signals::Listening;
@@ -288,6 +288,7 @@ impl Setting<'_> {
     /// Chooses the executor and says what is otherwise than asked for.
     fn machines(&self, writer: &RunWriter) -> Result<Executor, CommandError> {
         let on_host = || Arc::new(OnHost) as Arc<dyn host::Machines>;
+        let request = self.request;
         if self.request.sandbox == Some(false) {
             return Ok((on_host(), "host", Vec::new()));
         }
@@ -299,7 +300,8 @@ impl Setting<'_> {
             Support::Full { notes } => {
                 let network = !self.request.offline;
                 let notes = if network { notes } else { Vec::new() };
-                Ok((Arc::new(self.sandbox(network)), "sandbox", notes))
+                let sandbox = in_sandbox(self.data, &self.found.root, request, network);
+                Ok((Arc::new(sandbox), "sandbox", notes))
             }
             Support::None { error, hint } => {
                 let hint = hint.unwrap_or("`loopline doctor` says more");
@@ -356,18 +358,6 @@ impl Setting<'_> {
         }
         let repository = self.found.facts.repository.clone();
         CacheScope { repository, write: git_ref.to_owned(), read }
-    }
-
-    /// Returns how sandboxes of this run's jobs are made.
-    fn sandbox(&self, network: bool) -> InSandbox {
-        let home = environment::HOME.get_os().map_or_else(|| "/root".into(), Into::into);
-        let mut readable = vec![self.data.area(Area::Actions)];
-        readable.extend(self.request.actions.clone());
-        if let Ok(repository) = loopline_git::Repository::discover(&self.found.root) {
-            // Work folders borrow the repository's objects instead of copying them.
-            readable.push(repository.common_folder().join("objects"));
-        }
-        InSandbox { home, readable, network }
     }
 
     fn host(

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use loopline_runner::host::{Folders, HostError, Machines};
 use loopline_sandbox::{Bind, Host, Machine, Network, Sandbox, SandboxSpec, Support, probe};
+use loopline_store::{Area, DataFolder};
 use loopline_workflow::run::JobKey;
+
+use super::request::Request;
+use crate::environment;
 
 /// Jobs as processes of this machine.
 pub(crate) struct OnHost;
@@ -51,6 +55,23 @@ impl InSandbox {
             network: if self.network { Network::User } else { Network::None },
         }
     }
+}
+
+/// Returns how sandboxes of jobs of the repository at `root` are made.
+pub(crate) fn in_sandbox(
+    data: &DataFolder,
+    root: &Path,
+    request: &Request,
+    network: bool,
+) -> InSandbox {
+    let home = environment::HOME.get_os().map_or_else(|| "/root".into(), Into::into);
+    let mut readable = vec![data.area(Area::Actions)];
+    readable.extend(request.actions.clone());
+    if let Ok(repository) = loopline_git::Repository::discover(root) {
+        // Work folders borrow the repository's objects instead of copying them.
+        readable.push(repository.common_folder().join("objects"));
+    }
+    InSandbox { home, readable, network }
 }
 
 /// Asks the kernel once whether it allows sandboxes; `scratch` is a folder on the disk on which

@@ -19,10 +19,11 @@ use loopline_workflow::github::expression::Value;
 use super::{Context, Outcome};
 use crate::arguments::{RerunArguments, RunArguments};
 use crate::error::CommandError;
-pub(crate) use machines::sandbox_support;
+pub(crate) use machines::{in_sandbox, sandbox_support};
+pub(crate) use request::Request;
 
 pub(crate) fn run(context: &Context<'_>, arguments: &RunArguments) -> Outcome {
-    let (request, secrets) = request::Request::read(arguments)?;
+    let (request, secrets) = Request::read(arguments)?;
     let found = facts::find(&std::env::current_dir()?)?;
     if arguments.list {
         return list::run(context, &found);
@@ -48,7 +49,7 @@ pub(crate) fn rerun(context: &Context<'_>, arguments: &RerunArguments) -> Outcom
         return Err(CommandError::usage(format!("run {} is still running", reader.number()))
             .hint(format!("`loopline cancel {}` ends it", reader.number())));
     }
-    let mut request: request::Request =
+    let mut request: Request =
         serde_json::from_value(started.request.clone()).map_err(|error| {
             CommandError::usage(format!("run {} cannot be repeated: {error}", reader.number()))
         })?;

@@ -100,7 +100,6 @@ impl Equivalent {
     /// # Errors
     /// [`Failure`]; the step then fails.
     pub fn main(&self, context: &mut Context<'_>) -> Result<(), Failure> {
-        context.log(&self.title());
         match self.kind {
             Kind::Checkout => checkout::main(context),
             Kind::Cache => cache::main(context),

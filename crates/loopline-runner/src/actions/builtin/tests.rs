@@ -184,7 +184,9 @@ fn checks_out() {
     let outcome = world.run("actions/checkout@v4", &[("fetch-depth", "0"), ("lfs", "false")]);
     assert_eq!(outcome.error, None);
     assert_eq!(outcome.outputs["commit"], "abc123");
-    assert!(world.read("work/kept").is_some());
+    // As on GitHub, what lay in the way is gone and the tree is there.
+    assert!(world.read("work/kept").is_none());
+    assert!(world.read("work/copied").is_some());
     assert_eq!(world.run("actions/checkout@v4", &[("path", "sub")]).error, None);
     assert!(world.read("work/sub/copied").is_some());
     let other = world.run("actions/checkout@v4", &[("repository", "o/x"), ("path", "x")]);

@@ -1,0 +1,217 @@
+//! `loopline shell`: a shell where a job ran, with its files and environment as it left them.
+
+use std::io::{self, IsTerminal as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use loopline_runner::host::Folders;
+use loopline_runner::shell_state::ShellState;
+use loopline_sandbox::{Host, Machine, Output, Process, ProcessSpec, Sandbox, Stdin};
+use loopline_store::{Area, DataFolder};
+use loopline_workflow::run::summary::Summary;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+
+use super::run::{Request, in_sandbox};
+use super::{Context, Outcome, open};
+use crate::arguments::ShellArguments;
+use crate::environment;
+use crate::error::{Class, CommandError, Status};
+
+/// How much is relayed at once, in bytes.
+const CHUNK_BYTES: usize = 16 * 1024;
+
+pub(crate) fn run(context: &Context<'_>, arguments: &ShellArguments) -> Outcome {
+    let data = open::data_folder()?;
+    let (reader, summary) = open::run(&data, &arguments.run)?;
+    let job = open::job(&summary, &arguments.job)?;
+    let number = reader.number();
+    let gone = || {
+        CommandError::usage(format!("run {number} kept nothing of job {}", job.key))
+            .hint("jobs that fail are kept; `loopline run --keep` keeps the others too")
+    };
+    let workspace = job.workspace.as_ref().ok_or_else(gone)?;
+    let folder = Path::new(workspace).parent().ok_or_else(gone)?;
+    if !folder.is_dir() {
+        return Err(gone());
+    }
+    if reader.state(&summary)? == loopline_store::State::Running && job.duration_ms.is_none() {
+        return Err(CommandError::usage(format!("job {} is still running", job.key))
+            .hint("the shell opens what a job left, so wait for its end or cancel it"));
+    }
+    let state = ShellState::load(folder).map_err(|_| gone())?;
+    if !state.secrets.is_empty() {
+        let names = state.secrets.join(", ");
+        context
+            .printer
+            .err(&format!("note: these variables held secrets and are not set: {names}"));
+    }
+    let machine = machine(&data, &summary, folder, &state)?;
+    let result = open_shell(&*machine, &state, &arguments.command);
+    let torn_down = machine.teardown();
+    let status = result?;
+    torn_down.map_err(|error| CommandError::new(Class::Failed, error.to_string()))?;
+    Ok(Status::Child(status))
+}
+
+/// Makes the job's place again, over the layers it left.
+fn machine(
+    data: &DataFolder,
+    summary: &Summary,
+    folder: &Path,
+    state: &ShellState,
+) -> Result<Arc<dyn Machine>, CommandError> {
+    if !state.sandbox {
+        return Ok(Arc::new(Host::new("shell")));
+    }
+    let started = summary.started.clone().unwrap_or_default();
+    let request: Request = serde_json::from_value(started.request).unwrap_or_default();
+    let folders = Folders::new(folder.to_path_buf(), data.area(Area::Tools));
+    let sandbox = in_sandbox(data, Path::new(&started.root), &request, !request.offline);
+    let sandbox = Sandbox::start(&sandbox.spec(&folders)).map_err(|error| {
+        CommandError::new(Class::Failed, format!("cannot open the job's sandbox again: {error}"))
+    })?;
+    Ok(Arc::new(sandbox))
+}
+
+fn open_shell(
+    machine: &dyn Machine,
+    state: &ShellState,
+    command: &[String],
+) -> Result<u8, CommandError> {
+    let mut words = command.iter();
+    let terminal = command.is_empty() && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let program = match words.next() {
+        Some(program) => program.into(),
+        None if state.sandbox => "bash".into(),
+        None => environment::SHELL.get_os().unwrap_or_else(|| "sh".into()),
+    };
+    let mut variables = state.environment.clone();
+    if let Some(term) = environment::TERM.get().filter(|_| terminal) {
+        variables.insert("TERM".to_owned(), term);
+    }
+    let spec = ProcessSpec {
+        program,
+        args: words.map(Into::into).collect(),
+        env: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        cwd: state.folder.clone(),
+        stdin: Stdin::Inherit,
+        output: if terminal { Output::Pty } else { Output::Inherit },
+    };
+    let mut process = machine.spawn(&spec).map_err(|error| {
+        CommandError::new(Class::Failed, format!("cannot open a shell: {error}"))
+    })?;
+    if let Some(other_side) = process.take_output() {
+        relay(&process, &other_side)?;
+    } else {
+        wait(&process)?;
+    }
+    let status = process
+        .try_wait()
+        .map_err(|error| CommandError::new(Class::Failed, error.to_string()))?
+        .ok_or_else(|| CommandError::new(Class::Internal, "the shell ended without a status"))?;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    Ok(u8::try_from(code).unwrap_or(1))
+}
+
+fn wait(process: &Process) -> io::Result<()> {
+    loop {
+        let end = process.end_descriptor()?;
+        match poll(&mut [PollFd::from_borrowed_fd(end, PollFlags::IN)], None) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Our own terminal in raw mode; it is as before when this is dropped.
+struct Raw(Termios);
+
+impl Raw {
+    fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // Nothing is left to do where the terminal is gone.
+        let _gone = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+    }
+}
+
+/// Carries keys to the shell and what it prints to the terminal, until it ends.
+fn relay(process: &Process, other_side: &OwnedFd) -> io::Result<()> {
+    let _raw = Raw::new()?;
+    let resized = Arc::new(AtomicBool::new(true));
+    let handler = signal_hook::flag::register(signal_hook::consts::SIGWINCH, Arc::clone(&resized))?;
+    let result = carry(process, other_side, &resized);
+    signal_hook::low_level::unregister(handler);
+    result
+}
+
+fn carry(process: &Process, other_side: &OwnedFd, resized: &AtomicBool) -> io::Result<()> {
+    let (input, output) = (io::stdin(), io::stdout());
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut keys = true;
+    loop {
+        if resized.swap(false, Ordering::Relaxed)
+            && let Ok(size) = tcgetwinsize(&output)
+        {
+            // The shell may have ended; the loop finds out.
+            let _ended = tcsetwinsize(other_side, size);
+        }
+        let wanted = if keys { PollFlags::IN } else { PollFlags::empty() };
+        let mut polled = [
+            PollFd::from_borrowed_fd(other_side.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(process.end_descriptor()?, PollFlags::IN),
+            PollFd::from_borrowed_fd(input.as_fd(), wanted),
+        ];
+        match poll(&mut polled, None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        let [printed, ended, typed] = polled.map(|one| one.revents());
+        if printed.intersects(PollFlags::IN) {
+            match rustix::io::read(other_side, &mut buffer) {
+                Ok(count) if count > 0 => {
+                    write_all(&output, &buffer[..count])?;
+                    continue;
+                }
+                Ok(_) | Err(Errno::IO) => return wait(process),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if ended.intersects(PollFlags::IN) {
+            return Ok(());
+        }
+        if typed.intersects(PollFlags::IN | PollFlags::HUP) {
+            match rustix::io::read(&input, &mut buffer)? {
+                0 => keys = false,
+                count => write_all(other_side, &buffer[..count])?,
+            }
+        }
+    }
+}
+
+fn write_all(to: impl std::os::fd::AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(&to, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
