@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a developer's tool, not the product")]
 
 mod bench;
+mod generate;
 mod tidy;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ fn main() -> anyhow::Result<()> {
             println!("tidy");
             Ok(())
         }
+        ["gen"] => generate::all(&root()?, false),
+        ["gen", "--check"] => generate::all(&root()?, true),
         ["bench", "pipelines"] => {
             print!("{}", bench::pipelines(&root()?)?);
             Ok(())
