@@ -197,7 +197,7 @@ jobs:
             2 Run echo '::add-mask::later' && echo later: success
               ***
             3 Run exit 1: failure
-              ##[error]enter the working folder `$ROOT/run/job/work/***`: failed to query resolved metadata `$ROOT/run/job/work/***`: No such file or directory (os error 2)
+              ##[error]enter the working folder `$ROOT/run/job/work/***`: No such file or directory (os error 2)
             job: failure safe="value"
             run: failure
         "#]],
