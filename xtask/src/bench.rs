@@ -1,7 +1,7 @@
 //! `cargo xtask bench pipelines`: Loopline beside plain bash, and act where it is installed.
 //!
-//! Every case is run by all contestants in turn, several times over; the table shows medians and
-//! what they mean: milliseconds beyond bash, and how many times faster than act. Nothing is
+//! Every case is run by one contestant after the other, each several times in a row, so that what
+//! one leaves behind does not slow the next; the table shows medians and what they mean: milliseconds beyond bash, and how many times faster than act. Nothing is
 //! asserted here: machines differ, ratios are for reading.
 #![expect(clippy::disallowed_methods, reason = "a benchmark starts processes and reads the clock")]
 
@@ -53,8 +53,8 @@ pub(crate) fn pipelines(root: &Path) -> anyhow::Result<String> {
         let contestants = contestants(&binary, &scratch);
         let mut times: Vec<Vec<Duration>> = vec![Vec::new(); contestants.len()];
         let mut failed = vec![false; contestants.len()];
-        for _ in 0..ROUNDS {
-            for (index, contestant) in contestants.iter().enumerate() {
+        for (index, contestant) in contestants.iter().enumerate() {
+            for _ in 0..ROUNDS {
                 if failed[index] {
                     continue;
                 }

@@ -52,11 +52,7 @@ pub(crate) fn run(context: &Context<'_>) -> Outcome {
         );
         say(kept.bytes <= quota, area.name(), &detail);
     }
-    let scratch = data.root().join("probe");
-    fs_err::create_dir_all(&scratch)?;
-    let support = super::run::sandbox_support(&scratch);
-    loopline_sandbox::remove_state(&scratch)?;
-    match support {
+    match super::run::sandbox_support(&data)? {
         Support::Full { notes } if notes.is_empty() => {
             say(true, "sandbox", "copy-on-write, with user-mode network");
         }
@@ -65,7 +61,6 @@ pub(crate) fn run(context: &Context<'_>) -> Outcome {
             let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
             say(false, "sandbox", &format!("{error}: jobs run on the host{hint}"));
         }
-        _ => say(false, "sandbox", "unknown"),
     }
     for (program, purpose) in PROGRAMS {
         match environment::program(program) {

@@ -10,7 +10,6 @@ use crate::machine::Machine as _;
 
 /// What this machine offers.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Support {
     /// Sandboxes work; the notes say what is otherwise than asked for.
     Full {

@@ -23,7 +23,7 @@ use loopline_workflow::run::{Conclusion, Event, JobKey, Place, Recorder, RunStar
 use super::approvals::Consent;
 use super::facts::Found;
 use super::groups::DataGroups;
-use super::machines::{OnHost, in_sandbox, sandbox_support};
+use super::machines::{OnHost, in_sandbox, known_support};
 use super::request::{Request, Secrets};
 use super::select::{self, Selected};
 use super::signals::Listening;
@@ -183,7 +183,7 @@ impl Setting<'_> {
         for secret in self.secrets.0.values() {
             masker.add(secret).map_err(|error| CommandError::usage(error.to_string()))?;
         }
-        let (machines, executor, notes) = self.machines(&writer)?;
+        let (machines, executor, notes) = self.machines()?;
         let recorder = Arc::new(Tee {
             writer: Arc::clone(&writer),
             live: Live::new(self.printer, clock.clone()),
@@ -286,17 +286,13 @@ impl Setting<'_> {
     }
 
     /// Chooses the executor and says what is otherwise than asked for.
-    fn machines(&self, writer: &RunWriter) -> Result<Executor, CommandError> {
+    fn machines(&self) -> Result<Executor, CommandError> {
         let on_host = || Arc::new(OnHost) as Arc<dyn host::Machines>;
         let request = self.request;
         if self.request.sandbox == Some(false) {
             return Ok((on_host(), "host", Vec::new()));
         }
-        let scratch = writer.folder().join("probe");
-        fs_err::create_dir_all(&scratch)?;
-        let support = sandbox_support(&scratch);
-        loopline_sandbox::remove_state(&scratch)?;
-        match support {
+        match known_support(self.data)? {
             Support::Full { notes } => {
                 let network = !self.request.offline;
                 let notes = if network { notes } else { Vec::new() };
@@ -313,7 +309,6 @@ impl Setting<'_> {
                 let note = format!("no sandbox here, so jobs run on the host: {error} ({hint})");
                 Ok((on_host(), "host", vec![note]))
             }
-            _ => Ok((on_host(), "host", vec!["sandboxes are not supported here".to_owned()])),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where jobs' processes live: on the host, or in a sandbox where the kernel allows one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,8 +75,34 @@ pub(crate) fn in_sandbox(
     InSandbox { home, readable, network }
 }
 
-/// Asks the kernel once whether it allows sandboxes; `scratch` is a folder on the disk on which
-/// their layers would lie.
-pub(crate) fn sandbox_support(scratch: &Path) -> Support {
-    probe(scratch)
+/// Asks the kernel whether it allows sandboxes.
+pub(crate) fn sandbox_support(data: &DataFolder) -> io::Result<Support> {
+    let scratch = data.root().join(format!("probe-{}", std::process::id()));
+    fs_err::create_dir_all(&scratch)?;
+    let support = probe(&scratch);
+    loopline_sandbox::remove_state(&scratch)?;
+    Ok(support)
+}
+
+/// Returns the notes of an earlier yes to [`sandbox_support`], or asks again.
+///
+/// A yes is good until the machine starts again, for the same user and binary; asking costs a
+/// whole sandbox. Should the kernel have changed its mind since, the job's own start says so.
+pub(crate) fn known_support(data: &DataFolder) -> io::Result<Support> {
+    let boot = fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let user = rustix::process::geteuid().as_raw();
+    let key = format!("{} {user} {}", boot.trim(), env!("CARGO_PKG_VERSION"));
+    let path = data.root().join("sandbox-support.json");
+    let known = fs_err::read_to_string(&path)
+        .ok()
+        .and_then(|text| serde_json::from_str::<(String, Vec<String>)>(&text).ok())
+        .filter(|(found, _)| *found == key);
+    if let Some((_, notes)) = known {
+        return Ok(Support::Full { notes });
+    }
+    let support = sandbox_support(data)?;
+    if let Support::Full { notes } = &support {
+        fs_err::write(&path, serde_json::to_vec(&(key, notes))?)?;
+    }
+    Ok(support)
 }

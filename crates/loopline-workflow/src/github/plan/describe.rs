@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use loopline_diagnostic::{Diagnostic, rule_set};
+use loopline_source::SourceFile;
 use serde::{Serialize, Serializer};
 
 use super::check;
@@ -245,7 +246,7 @@ impl Describer<'_> {
             };
             let mut planned = PlannedJob {
                 key: format!("{key_prefix}{}", &*job.id.value),
-                name: format!("{name_prefix}{}", shown_name(job)),
+                name: format!("{name_prefix}{}", shown_name(&graph.workflow.file, job)),
                 needs: graph.needs[index]
                     .iter()
                     .map(|&need| format!("{key_prefix}{}", &*graph.workflow.jobs[need].id.value))
@@ -381,11 +382,11 @@ impl Describer<'_> {
             }
             let contexts = Contexts { matrix, ..contexts.clone() };
             let name = if unknown.touches(&job.name) {
-                shown_name(job)
+                shown_name(file, job)
             } else {
                 leg_name(job, &contexts, combination.as_ref()).unwrap_or_else(|error| {
                     self.findings.push(check::broken(file, &error, "`name`"));
-                    shown_name(job)
+                    shown_name(file, job)
                 })
             };
             let id = &*job.id.value;
@@ -509,7 +510,7 @@ fn steps(
             };
             PlannedStep {
                 number: index + 1,
-                name: step_name(step, contexts, unknown),
+                name: step_name(&graph.workflow.file, step, contexts, unknown),
                 kind,
                 uses,
                 line: graph.place(step.span).line,
@@ -519,18 +520,18 @@ fn steps(
 }
 
 /// Returns the name of a step as the runner shows it, expressions that are not known as written.
-fn step_name(step: &Step, contexts: &Contexts, unknown: Unknown) -> String {
+fn step_name(file: &SourceFile, step: &Step, contexts: &Contexts, unknown: Unknown) -> String {
     if let Some(name) = &step.name {
         let mut dynamic = unknown.touches(name);
         referenced(name, &mut |found| dynamic |= matches!(&*found.context, "matrix" | "strategy"));
         if !dynamic && let Ok(name) = value(name, contexts, Scenario::SUCCESS) {
             return name.to_text().into_owned();
         }
-        return as_written(name);
+        return as_written(file, name);
     }
     match &step.kind {
         StepKind::Run { run, .. } => {
-            let text = as_written(run);
+            let text = as_written(file, run);
             format!("Run {}", text.trim().lines().next().unwrap_or_default())
         }
         StepKind::Uses { uses, .. } => format!("Run {}", &*uses.value),
@@ -544,16 +545,28 @@ fn step_name(step: &Step, contexts: &Contexts, unknown: Unknown) -> String {
     }
 }
 
-fn shown_name(job: &Job) -> String {
-    match as_written(&job.name) {
+fn shown_name(file: &SourceFile, job: &Job) -> String {
+    match as_written(file, &job.name) {
         name if name.is_empty() => job.id.to_string(),
         name => name,
     }
 }
 
-fn as_written(token: &Token) -> String {
+/// Returns a value as the file has it, without quotes; of a block, its first line.
+fn as_written(file: &SourceFile, token: &Token) -> String {
     match &token.kind {
-        Kind::Expression(expression) => format!("${{{{ {} }}}}", expression.text.trim()),
+        Kind::Expression(_) => {
+            let text = file.slice(token.span).trim();
+            let text = if text.starts_with(['|', '>']) {
+                text.lines().skip(1).map(str::trim).find(|line| !line.is_empty()).unwrap_or("")
+            } else {
+                text
+            };
+            let quoted = ['\'', '"']
+                .iter()
+                .find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
+            quoted.unwrap_or(text).to_owned()
+        }
         Kind::String(text) => text.to_string(),
         Kind::Number(number) => Value::Number(*number).to_text().into_owned(),
         Kind::Boolean(value) => value.to_string(),
