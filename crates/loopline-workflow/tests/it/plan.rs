@@ -134,7 +134,7 @@ jobs:
               1. Run npm test
             fan, needs build
               * legs known later
-              1. Run ${{ format('echo {0}', matrix.part) }}
+              1. Run echo ${{ matrix.part }}
             deploy on ubuntu-latest, needs test, fan, environment production, decided later: always() && needs.test.result == 'success'
               1. Run deploy
         "#]],
