@@ -95,6 +95,7 @@ fn once(text: &str, clock: &Clock) -> f64 {
         runner_name: "bench".to_owned(),
         debug: false,
         keep: Keep::Nothing,
+        jobs: loopline_runner::JobTokens::default(),
     };
     let conclusion =
         run(schedule::Run::new(&planned, options), Arc::new(host), &Cancel::new().unwrap());

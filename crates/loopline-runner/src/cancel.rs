@@ -4,12 +4,14 @@
 //! for a step costs no extra thread. Signals and their handlers are not here: the command line
 //! turns Ctrl-C into calls of [`Cancel::ask`] and [`Cancel::force`].
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use loopline_workflow::run::JobKey;
 use rustix::event::{EventfdFlags, eventfd};
 
 /// How strongly something was asked to end.
@@ -120,6 +122,38 @@ impl Cancel {
         for child in children.iter().filter_map(Weak::upgrade) {
             Self(child).raise(level, reason);
         }
+    }
+}
+
+/// The tokens of jobs that run or wait, so that somebody outside can end one of them; clones are
+/// the same.
+#[derive(Clone, Debug, Default)]
+pub struct JobTokens(Arc<Mutex<HashMap<JobKey, Cancel>>>);
+
+impl JobTokens {
+    /// Asks `job`, and all jobs of the workflow it calls, to end; returns whether there were any.
+    pub fn ask(&self, job: &JobKey, reason: &str, force: bool) -> bool {
+        let called = format!("{job}/");
+        let mut found = false;
+        for (key, cancel) in lock(&self.0).iter() {
+            if key == job || key.0.starts_with(&called) {
+                found = true;
+                if force {
+                    cancel.force(reason);
+                } else {
+                    cancel.ask(reason);
+                }
+            }
+        }
+        found
+    }
+
+    pub(crate) fn set(&self, job: &JobKey, cancel: &Cancel) {
+        lock(&self.0).insert(job.clone(), cancel.clone());
+    }
+
+    pub(crate) fn remove(&self, job: &JobKey) {
+        lock(&self.0).remove(job);
     }
 }
 

@@ -12,7 +12,7 @@ pub use loopline_workflow::github::schedule::{Claim, Queue};
 use loopline_workflow::run::{Conclusion, JobKey, Recorder};
 
 use crate::actions::Builtins;
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, JobTokens};
 use crate::log::Masker;
 
 /// Everything a run needs of the world around it.
@@ -51,6 +51,8 @@ pub struct Host {
     pub debug: bool,
     /// Which jobs' folders are kept after their end.
     pub keep: Keep,
+    /// Where the tokens of jobs are found while they run or wait.
+    pub jobs: JobTokens,
 }
 
 /// Which jobs' folders are kept after their end.

@@ -14,6 +14,6 @@ mod shell;
 pub mod shell_state;
 pub mod workspace;
 
-pub use cancel::{Cancel, Level};
+pub use cancel::{Cancel, JobTokens, Level};
 pub use host::Host;
 pub use run::{RunError, run};

@@ -217,6 +217,7 @@ impl Driver {
         match message {
             Message::Finished(key, result) => {
                 self.running.remove(&key);
+                self.host.jobs.remove(&key);
                 run.finished(&key, result)?;
             }
             Message::Decided(key, decision) => {
@@ -256,6 +257,7 @@ impl Driver {
 
     fn start(&mut self, start: Box<JobStart>) -> Result<(), RunError> {
         let cancel = self.cancel.child()?;
+        self.host.jobs.set(&start.key, &cancel);
         let limit_minutes = start.timeout_minutes;
         let limit = job::minutes(limit_minutes).unwrap_or(job::LONGEST);
         self.running.insert(
@@ -313,6 +315,9 @@ impl Driver {
 
     fn acquire(&mut self, claim: Claim) -> Result<(), RunError> {
         let cancel = self.cancel.child()?;
+        if let Some(job) = &claim.job {
+            self.host.jobs.set(job, &cancel);
+        }
         self.held.insert(claim.id, Held::Waiting(cancel.clone()));
         let (host, inbox) = (Arc::clone(&self.host), self.inbox.clone());
         self.spawn("concurrency group", WAITING_STACK_BYTES, move || {

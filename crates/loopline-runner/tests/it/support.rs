@@ -169,6 +169,7 @@ impl Case {
             runner_name: "test".to_owned(),
             debug: false,
             keep: Keep::Nothing,
+            jobs: loopline_runner::JobTokens::default(),
         }
     }
 

@@ -160,6 +160,28 @@ fn a_newer_run_of_a_group_cancels_the_older() {
 }
 
 #[test]
+fn a_group_of_one_job_cancels_that_job_only() {
+    let group = "    concurrency: {group: deploy, cancel-in-progress: true}\n    needs: first\n";
+    let text = LONG.replace("    needs: first\n", group).replace(
+        "    steps:\n      - run: |\n          echo got",
+        "    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          echo got",
+    );
+    let text = format!(
+        "{text}  other:\n    needs: long\n    if: always()\n    runs-on: ubuntu-latest\n    \
+         steps: [{{run: echo other-still-ran}}]\n"
+    );
+    let repository = Repository::new([(".github/workflows/ci.yml", text.as_str()), ("WAIT", "")]);
+    let mut older = start(&repository, &["run"]);
+    wait_for(&repository, &mut older, "1", "got 41 marker");
+    fs_err::remove_file(repository.path().join("WAIT")).unwrap();
+    let newer = repository.loopline(&["run"]);
+    assert_eq!(newer.code, Some(0), "{}", newer.all());
+    assert_eq!(older.wait().unwrap().code(), Some(1));
+    let logs = repository.loopline(&["logs", "1"]);
+    assert!(logs.out.contains("other-still-ran"), "{}", logs.all());
+}
+
+#[test]
 fn every_line_of_json_output_is_json() {
     let repository = long();
     fs_err::remove_file(repository.path().join("WAIT")).unwrap();

@@ -11,7 +11,7 @@ use loopline_runner::host::{self, Host, Keep};
 use loopline_runner::log::Masker;
 use loopline_runner::services::disk::Disk;
 use loopline_runner::services::storage::{Artifacts as _, CacheScope, NewArtifact};
-use loopline_runner::{Cancel, RunError};
+use loopline_runner::{Cancel, JobTokens, RunError};
 use loopline_sandbox::Support;
 use loopline_store::{Area, DataFolder, Policy, Request as Asked, RunWriter, serve};
 use loopline_workflow::github::event::RunFacts;
@@ -212,8 +212,11 @@ impl Setting<'_> {
         self.warn(&*recorder, one, &plan, &notes);
         let cancel = self.cancel.child()?;
         let asked = cancel.clone();
-        let _control = serve(writer.folder(), move |request| answer(&asked, request))?;
-        let host = self.host(&writer, Arc::clone(&recorder), &plan.git_ref, masker, machines)?;
+        let tokens = JobTokens::default();
+        let jobs = tokens.clone();
+        let _control = serve(writer.folder(), move |request| answer(&asked, &jobs, request))?;
+        let host =
+            self.host(&writer, Arc::clone(&recorder), &plan.git_ref, masker, machines, tokens)?;
         let mut options = Options { limit: request.job_limit, ..Options::default() };
         options.limit = options.limit.or_else(|| Some(host::default_job_limit()));
         if let Some(earlier) = self.earlier.filter(|earlier| earlier.only_failed) {
@@ -362,6 +365,7 @@ impl Setting<'_> {
         git_ref: &str,
         masker: Masker,
         machines: Arc<dyn host::Machines>,
+        jobs: JobTokens,
     ) -> Result<Host, CommandError> {
         let request = self.request;
         let clock = recorder.clock.clone();
@@ -417,12 +421,13 @@ impl Setting<'_> {
             debug: request.vars.get("ACTIONS_STEP_DEBUG").is_some_and(|debug| debug == "true")
                 || self.secrets.0.get("ACTIONS_STEP_DEBUG").is_some_and(|debug| debug == "true"),
             keep: if request.keep { Keep::Everything } else { Keep::Failed },
+            jobs,
         })
     }
 }
 
 /// Does what another process asks of this run.
-fn answer(cancel: &Cancel, request: Asked) -> Result<(), String> {
+fn answer(cancel: &Cancel, jobs: &JobTokens, request: Asked) -> Result<(), String> {
     match request {
         Asked::Cancel { job: None, reason, force } => {
             if force {
@@ -432,8 +437,12 @@ fn answer(cancel: &Cancel, request: Asked) -> Result<(), String> {
             }
             Ok(())
         }
-        Asked::Cancel { job: Some(job), .. } => {
-            Err(format!("job {job} cannot be cancelled by itself; cancel the run"))
+        Asked::Cancel { job: Some(job), reason, force } => {
+            if jobs.ask(&job, &reason, force) {
+                Ok(())
+            } else {
+                Err(format!("job {job} neither runs nor waits"))
+            }
         }
         Asked::Approve { job, .. } => Err(format!("job {job} does not wait for consent")),
     }
