@@ -153,7 +153,13 @@ fn size(path: &Path) -> io::Result<u64> {
         };
         bytes += metadata.blocks() * 512;
         if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
+            let entries = match fs::read_dir(&path) {
+                Ok(entries) => entries,
+                // An overlay's own work folder has no permissions at all, and holds nothing.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
                 open.push(entry?.path());
             }
         }

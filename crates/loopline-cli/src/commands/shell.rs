@@ -24,6 +24,8 @@ use crate::error::{Class, CommandError, Status};
 
 /// How much is relayed at once, in bytes.
 const CHUNK_BYTES: usize = 16 * 1024;
+/// Becomes the better one of the shells there are.
+const BEST_SHELL: &str = "if command -v bash >/dev/null; then exec bash; else exec sh; fi";
 
 pub(crate) fn run(context: &Context<'_>, arguments: &ShellArguments) -> Outcome {
     let data = open::data_folder()?;
@@ -43,7 +45,16 @@ pub(crate) fn run(context: &Context<'_>, arguments: &ShellArguments) -> Outcome 
         return Err(CommandError::usage(format!("job {} is still running", job.key))
             .hint("the shell opens what a job left, so wait for its end or cancel it"));
     }
-    let state = ShellState::load(folder).map_err(|_| gone())?;
+    let state = ShellState::load(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            CommandError::usage(format!("no step of job {} started a process", job.key))
+                .hint(format!("its folder is {}", folder.display()))
+        }
+        _ => CommandError::new(
+            Class::Failed,
+            format!("cannot read what run {number} kept of job {}: {error}", job.key),
+        ),
+    })?;
     if !state.secrets.is_empty() {
         let names = state.secrets.join(", ");
         context
@@ -69,7 +80,10 @@ fn machine(
         return Ok(Arc::new(Host::new("shell")));
     }
     let started = summary.started.clone().unwrap_or_default();
-    let request: Request = serde_json::from_value(started.request).unwrap_or_default();
+    // Whether the job had a network must be known, not guessed.
+    let request: Request = serde_json::from_value(started.request).map_err(|error| {
+        CommandError::new(Class::Failed, format!("cannot read what the run was asked for: {error}"))
+    })?;
     let folders = Folders::new(folder.to_path_buf(), data.area(Area::Tools));
     let sandbox = in_sandbox(data, Path::new(&started.root), &request, !request.offline);
     let sandbox = Sandbox::start(&sandbox.spec(&folders)).map_err(|error| {
@@ -83,20 +97,23 @@ fn open_shell(
     state: &ShellState,
     command: &[String],
 ) -> Result<u8, CommandError> {
-    let mut words = command.iter();
-    let terminal = command.is_empty() && io::stdin().is_terminal() && io::stdout().is_terminal();
-    let program = match words.next() {
-        Some(program) => program.into(),
-        None if state.sandbox => "bash".into(),
-        None => environment::SHELL.get_os().unwrap_or_else(|| "sh".into()),
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let own;
+    let words = match environment::SHELL.get() {
+        _ if !command.is_empty() => command,
+        Some(shell) if !state.sandbox => {
+            own = [shell];
+            &own[..]
+        }
+        _ => &["sh".to_owned(), "-c".to_owned(), BEST_SHELL.to_owned()],
     };
     let mut variables = state.environment.clone();
     if let Some(term) = environment::TERM.get().filter(|_| terminal) {
         variables.insert("TERM".to_owned(), term);
     }
     let spec = ProcessSpec {
-        program,
-        args: words.map(Into::into).collect(),
+        program: words[0].as_str().into(),
+        args: words[1..].iter().map(Into::into).collect(),
         env: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         cwd: state.folder.clone(),
         stdin: Stdin::Inherit,

@@ -178,6 +178,12 @@ impl Strand {
                 return Ok(failed(&error));
             }
         };
+        if job.host.keep != Keep::Nothing {
+            // Now rather than later, so that it is there should Loopline be killed. Only
+            // `loopline shell` misses it, and says so.
+            let state = ShellState::of(&spec, job.machine.kind(), &job.masker);
+            let _unsaved = state.save(&job.folders.job);
+        }
         let outcome = match self.follow(&mut process, running) {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -185,14 +191,6 @@ impl Strand {
                 Outcome::broken(&error)
             }
         };
-        let keep = job.host.keep;
-        if keep == Keep::Everything
-            || keep == Keep::Failed && outcome.conclusion != Conclusion::Success
-        {
-            // Only `loopline shell` misses it, and says so.
-            let state = ShellState::of(&spec, job.machine.kind(), &job.masker);
-            let _unsaved = state.save(&job.folders.job);
-        }
         let mut effects = Effects::default();
         let untouched = effects.read(&files, &job.masker);
         self.pool.give_back(files, untouched);

@@ -156,3 +156,16 @@ fn a_folder_tree_does_not_leave_its_folder() {
     assert!(matches!(tree.read("bad"), Err(TreeError::NotUtf8 { offset: 0 })));
     assert_eq!(tree.list("").unwrap(), ["a/b.yml", "bad", "out"]);
 }
+
+#[test]
+fn folders_without_permissions_are_pruned_too() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_scratch, data) = folder();
+    let run = data.new_run().unwrap();
+    let locked = data.run(run).join("jobs/j/layers/work/work");
+    fs_err::create_dir_all(&locked).unwrap();
+    fs_err::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let all = Policy { bytes: 0, age: std::time::Duration::ZERO };
+    assert_eq!(data.prune(Area::Runs, all, &Clock::real()).unwrap().entries, 1);
+    assert!(data.runs().unwrap().is_empty());
+}
