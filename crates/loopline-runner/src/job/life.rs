@@ -59,11 +59,16 @@ const GITHUB_KEYS: [&str; 30] = [
 /// What is left to do once a job's result is known: nobody needs to wait for it.
 pub(crate) struct Leftovers {
     folder: Option<std::path::PathBuf>,
+    /// A sandbox whose end nobody needs to wait for: its processes share nothing with others.
+    sandbox: Option<(Arc<Host>, JobStart, Arc<dyn loopline_sandbox::Machine>)>,
 }
 
 impl Leftovers {
     /// Removes what is not kept.
     pub(crate) fn clear(self) {
+        if let Some((host, start, machine)) = self.sandbox {
+            tear_down(&host, &start, &*machine);
+        }
         if let Some(folder) = self.folder {
             // A step may have taken away the permission to remove its files; the next prune
             // says so, and the job's result does not depend on it.
@@ -87,16 +92,15 @@ pub(crate) fn run(host: &Arc<Host>, start: &JobStart, cancel: &Cancel) -> (JobRe
         executor: executor.to_owned(),
         workspace: Some(folders.workspace.to_string_lossy().into_owned()),
     });
+    let mut sandbox = None;
     let mut result = match made {
         Ok(machine) => {
             let job = Arc::new(prepare(host, start, folders.clone(), Arc::clone(&machine), cancel));
             let mut result = work(&job, start, cancel);
-            if let Err(error) = machine.teardown() {
-                job.event(&Event::Warning {
-                    code: None,
-                    message: format!("job {}: {}", start.key, chain(&error)),
-                    place: None,
-                });
+            if machine.kind() == loopline_sandbox::Kind::Sandbox {
+                sandbox = Some((Arc::clone(host), start.clone(), machine));
+            } else if !tear_down(host, start, &*machine) {
+                // What is left on the host can get in the way of other jobs.
                 result.conclusion = worse(result.conclusion, Conclusion::Failure);
             }
             result
@@ -119,7 +123,18 @@ pub(crate) fn run(host: &Arc<Host>, start: &JobStart, cancel: &Cancel) -> (JobRe
         duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
     });
     let folder = (!host.keep.keeps(result.conclusion)).then_some(folders.job);
-    (result, Leftovers { folder })
+    (result, Leftovers { folder, sandbox })
+}
+
+/// Ends everything of a job and says where that fails; returns whether nothing is left.
+fn tear_down(host: &Host, start: &JobStart, machine: &dyn loopline_sandbox::Machine) -> bool {
+    let Err(error) = machine.teardown() else { return true };
+    host.recorder.event(&Event::Warning {
+        code: None,
+        message: format!("job {}: {}", start.key, chain(&error)),
+        place: None,
+    });
+    false
 }
 
 fn make_folders(folders: &Folders) -> std::io::Result<()> {
