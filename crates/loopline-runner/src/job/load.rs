@@ -48,6 +48,11 @@ pub(crate) enum LoadError {
     /// Docker.
     #[error("`{0}` is a Docker action, which needs the image engine Loopline does not have yet")]
     Docker(String),
+    /// An action inside a composite one has a `pre` script, which would have to run first.
+    #[error(
+        "`{0}` has a `pre` script and is used inside a composite action; Loopline runs `pre` only for steps of the job itself"
+    )]
+    NestedPre(String),
     /// It cannot be had.
     #[error("cannot get action `{uses}`")]
     Fetch {
@@ -192,6 +197,9 @@ impl Job {
                     }
                     Some(ActionRuns::Docker { .. }) => {
                         return Err(LoadError::Docker(uses.to_owned()));
+                    }
+                    Some(ActionRuns::Node { pre: Some(_), .. }) if depth > 0 => {
+                        return Err(LoadError::NestedPre(uses.to_owned()));
                     }
                     Some(ActionRuns::Node { .. }) | None => {}
                 }
