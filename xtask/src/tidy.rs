@@ -12,11 +12,14 @@ const FLOORS: &[(&str, u8)] = &[
     ("loopline-units", 1),
     ("loopline-source", 1),
     ("loopline-diagnostic", 1),
+    ("loopline-merge", 2),
+    ("loopline-schema", 2),
     ("loopline-workflow", 2),
     ("loopline-git", 3),
     ("loopline-sandbox", 3),
     ("loopline-store", 3),
     ("loopline-runner", 3),
+    ("loopline-apiserver", 4),
     ("loopline-cli", 5),
     ("loopline", 5),
     ("xtask", 6),
@@ -25,6 +28,7 @@ const FLOORS: &[(&str, u8)] = &[
 /// Neighbours that may see each other, and through which trait.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("loopline-diagnostic", "loopline-source", "spans and files are what findings point at"),
+    ("loopline-schema", "loopline-merge", "through the trait `Type`"),
     ("loopline-runner", "loopline-sandbox", "through the trait `Machine`"),
     ("loopline-runner", "loopline-git", "through the trait `actions::source::Remote`"),
     ("loopline", "loopline-cli", "the binary is the command line's composition root"),

@@ -1,0 +1,1 @@
+//! A Kubernetes-compatible API server: requests in, objects in the store, events out.
