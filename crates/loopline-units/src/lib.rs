@@ -1,7 +1,10 @@
-//! Durations, sizes, cron expressions and versions, as the file formats write them.
+//! Durations, sizes, quantities, label selectors, cron expressions and versions, as the file
+//! formats write them.
 
 pub mod cron;
+pub mod quantity;
+pub mod selector;
 mod show;
 pub mod version;
 
-pub use show::{show_bytes, show_duration};
+pub use show::{show_age, show_bytes, show_duration};
