@@ -1,4 +1,7 @@
-//! Run journals, their logs, concurrency groups and retention, on disk.
+//! Objects, run journals, their logs, concurrency groups and retention, on disk.
+//!
+//! Objects of the API are in [`object`], whose database has durability rules of its own; the rest
+//! of this page is about runs.
 //!
 //! Everything below the data folder is found through [`DataFolder`]. A run's folder has one
 //! writer, the process that holds the lock on its `owner` file; other processes read it at any
@@ -12,6 +15,7 @@ mod control;
 mod folder;
 mod folder_tree;
 mod groups;
+pub mod object;
 mod read;
 mod retention;
 mod write;

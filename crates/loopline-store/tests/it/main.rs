@@ -1,6 +1,8 @@
 //! The store against a real file system.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod object;
+
 use std::sync::mpsc::sync_channel;
 
 use loopline_clock::Clock;

@@ -1,0 +1,327 @@
+//! The object store in one SQLite file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::ring::Ring;
+use super::watch::Watcher;
+use super::writer::{Request, Writer};
+use super::{
+    Change, ListOptions, MAX_KEY_BYTES, MAX_VALUE_BYTES, ObjectStore, Page, Precondition, Record,
+    Revision, StoreError, StoreFuture, database,
+};
+
+/// The most requests that wait for the writer; more wait at the door.
+const MAX_WAITING_WRITES: usize = 1024;
+
+/// The most connections that are kept open for reading.
+const MAX_READERS: usize = 8;
+
+/// How many changes a store keeps for lists and watches from the past.
+const KEPT_CHANGES: u64 = 100_000;
+
+/// How many changes pass between two compactions.
+const COMPACTION_STEP: u64 = 10_000;
+
+/// What a write's answer stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a power cut.
+    Full,
+    /// It is forgotten with the process: for tests and throw-away servers.
+    Ephemeral,
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// The folder of the database; made where it is missing.
+    pub folder: PathBuf,
+    /// What a write's answer stands for.
+    pub durability: Durability,
+    /// How this process describes itself to one that wants the same database.
+    pub owner: String,
+}
+
+/// How large a store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    /// How many keys there are.
+    pub keys: u64,
+    /// How many changes are kept.
+    pub changes: u64,
+    /// The revision of the latest change.
+    pub revision: Revision,
+}
+
+/// The object store in one SQLite file, `objects.db`.
+///
+/// It has one owner process, which holds a lock on `objects.lock` beside it.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    requests: Option<SyncSender<Request>>,
+    writer: Option<std::thread::JoinHandle<()>>,
+    _lock: super::backup::Lock,
+    _scratch: Option<tempfile::TempDir>,
+}
+
+/// What readers, watchers and the writer share.
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) ring: Arc<Ring>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl SqliteStore {
+    /// Opens the store in a folder.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Newer`],
+    /// [`StoreError::Unwritable`].
+    pub fn open(options: &SqliteOptions) -> Result<Self, StoreError> {
+        Self::open_in(&options.folder, options.durability, &options.owner, None)
+    }
+
+    /// Opens an empty store in a temporary folder that goes with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unwritable`].
+    pub fn ephemeral() -> Result<Self, StoreError> {
+        let scratch = tempfile::tempdir().map_err(|error| StoreError::Unwritable {
+            path: std::env::temp_dir(),
+            cause: error.to_string(),
+        })?;
+        let folder = scratch.path().to_path_buf();
+        Self::open_in(&folder, Durability::Ephemeral, "an ephemeral store", Some(scratch))
+    }
+
+    fn open_in(
+        folder: &Path,
+        durability: Durability,
+        owner: &str,
+        scratch: Option<tempfile::TempDir>,
+    ) -> Result<Self, StoreError> {
+        let lock = super::backup::Lock::take(folder, owner)?;
+        let path = folder.join("objects.db");
+        let (connection, state) = database::open_writer(&path, durability == Durability::Full)?;
+        let ring = Arc::new(Ring::new(state.revision));
+        let (requests, incoming) = sync_channel(MAX_WAITING_WRITES);
+        let writer = Writer { connection, path: path.clone(), state, ring: Arc::clone(&ring) };
+        let writer = std::thread::Builder::new()
+            .name("object-writer".to_owned())
+            .spawn(move || writer.run(&incoming))
+            .map_err(|error| StoreError::Unwritable {
+                path: path.clone(),
+                cause: error.to_string(),
+            })?;
+        Ok(Self {
+            shared: Arc::new(Shared { path, ring, readers: Mutex::new(Vec::new()) }),
+            requests: Some(requests),
+            writer: Some(writer),
+            _lock: lock,
+            _scratch: scratch,
+        })
+    }
+
+    /// Returns how large the store is.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub fn statistics(&self) -> Result<Statistics, StoreError> {
+        let (keys, changes) = self.shared.read(database::counts)?;
+        Ok(Statistics { keys, changes, revision: self.shared.ring.latest() })
+    }
+
+    /// Copies the store, as of one moment, to a file while it is in use.
+    ///
+    /// # Errors
+    /// [`StoreError::Unwritable`] where the copy cannot be written.
+    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let to = to.to_path_buf();
+        blocking(move || super::backup::copy(&shared.path, &to)).await
+    }
+
+    /// Compacts what is older than the changes that are kept, if there is enough of it.
+    fn tidy(&self, revision: Revision) {
+        if !revision.is_multiple_of(COMPACTION_STEP) || revision <= KEPT_CHANGES {
+            return;
+        }
+        let Some(requests) = &self.requests else { return };
+        let (answer, _) = oneshot::channel();
+        // A full queue means that the next step compacts instead.
+        let _ = requests.try_send(Request::Compact { to: revision - KEPT_CHANGES, answer });
+    }
+
+    async fn write(
+        &self,
+        key: String,
+        value: Option<Bytes>,
+        precondition: Precondition,
+    ) -> Result<Revision, StoreError> {
+        check_size("the key", key.len(), MAX_KEY_BYTES)?;
+        check_size("the value", value.as_ref().map_or(0, Bytes::len), MAX_VALUE_BYTES)?;
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Write { key, value, precondition, answer }).await?;
+        let revision = answered.await.map_err(|_| StoreError::Closed)??;
+        self.tidy(revision);
+        Ok(revision)
+    }
+
+    /// Hands a request to the writer; waits where its queue is full.
+    async fn send(&self, request: Request) -> Result<(), StoreError> {
+        let requests = self.requests.as_ref().ok_or(StoreError::Closed)?;
+        match requests.try_send(request) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(StoreError::Closed),
+            Err(TrySendError::Full(request)) => {
+                let requests = requests.clone();
+                blocking(move || requests.send(request).map_err(|_| StoreError::Closed)).await
+            }
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has told its story already.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+impl ObjectStore for SqliteStore {
+    fn put(
+        &self,
+        key: &str,
+        value: Bytes,
+        precondition: Precondition,
+    ) -> StoreFuture<'_, Revision> {
+        let key = key.to_owned();
+        Box::pin(self.write(key, Some(value), precondition))
+    }
+
+    fn delete(&self, key: &str, revision: Revision) -> StoreFuture<'_, Revision> {
+        let key = key.to_owned();
+        Box::pin(self.write(key, None, Precondition::Revision(revision)))
+    }
+
+    fn get(&self, key: &str) -> StoreFuture<'_, Option<Record>> {
+        // One look-up by key takes microseconds: handing it to another thread would cost more.
+        let record = self.shared.read(|connection| database::get(connection, key));
+        Box::pin(std::future::ready(record))
+    }
+
+    fn list(&self, options: ListOptions) -> StoreFuture<'_, Page> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(blocking(move || {
+            shared.read(|connection| {
+                database::list(connection, &options, |state, revision| {
+                    known(revision, state.compacted, state.revision)
+                })
+            })?
+        }))
+    }
+
+    fn watch(&self, prefix: &str, after: Revision) -> StoreFuture<'_, Watcher> {
+        let shared = Arc::clone(&self.shared);
+        let watcher = shared.read(database::oldest).and_then(|oldest| {
+            known(after, oldest, shared.ring.latest())?;
+            Ok(Watcher::new(Arc::clone(&shared), prefix.to_owned(), after))
+        });
+        Box::pin(std::future::ready(watcher))
+    }
+
+    fn revision(&self) -> Revision {
+        self.shared.ring.latest()
+    }
+
+    fn compact(&self, revision: Revision) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            self.send(Request::Compact { to: revision, answer }).await?;
+            answered.await.map_err(|_| StoreError::Closed)?
+        })
+    }
+}
+
+impl Shared {
+    /// Reads with a connection of the pool.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => database::open_reader(&self.path)?,
+        };
+        let result = read(&connection).map_err(|error| StoreError::of_database(&self.path, &error));
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < MAX_READERS {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Reads changes from the log for a watcher that the ring has left behind.
+    pub(super) async fn replay(
+        self: &Arc<Self>,
+        prefix: String,
+        after: Revision,
+        until: Revision,
+        limit: usize,
+    ) -> Result<Vec<Change>, StoreError> {
+        let shared = Arc::clone(self);
+        blocking(move || {
+            let (oldest, changes) = shared.read(|connection| {
+                // Both in one transaction: a compaction in between would leave a gap.
+                let transaction = connection.unchecked_transaction()?;
+                let oldest = database::oldest(&transaction)?;
+                let changes = database::changes(&transaction, &prefix, after, until, limit)?;
+                Ok((oldest, changes))
+            })?;
+            if after < oldest {
+                return Err(StoreError::Compacted { asked: after, oldest });
+            }
+            Ok(changes)
+        })
+        .await
+    }
+}
+
+/// Refuses revisions that were compacted or are not there yet.
+fn known(asked: Revision, oldest: Revision, latest: Revision) -> Result<(), StoreError> {
+    if asked < oldest {
+        return Err(StoreError::Compacted { asked, oldest });
+    }
+    if asked > latest {
+        return Err(StoreError::Future { asked, latest });
+    }
+    Ok(())
+}
+
+fn check_size(what: &'static str, bytes: usize, limit: usize) -> Result<(), StoreError> {
+    if bytes > limit { Err(StoreError::TooLong { what, bytes, limit }) } else { Ok(()) }
+}
+
+/// Runs what may wait for the disk off the runtime's own threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
+}
