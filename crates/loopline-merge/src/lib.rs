@@ -5,4 +5,4 @@
 
 mod types;
 
-pub use types::{PatchStrategy, Shape, Type};
+pub use types::{PatchStrategy, ScalarKind, Shape, Type};

@@ -22,6 +22,20 @@ pub enum Shape<'a> {
     Deduced,
 }
 
+/// What a [`Shape::Scalar`] may hold. Null is always allowed: it means "not set".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScalarKind {
+    /// Anything, objects and lists too; they are only ever replaced whole.
+    #[default]
+    Any,
+    /// An integer or a fraction.
+    Number,
+    /// A string.
+    String,
+    /// True or false.
+    Boolean,
+}
+
 /// How a field is merged by a strategic merge patch (`x-kubernetes-patch-strategy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PatchStrategy<'a> {
@@ -44,6 +58,16 @@ pub trait Type: Copy {
     /// Returns the type of a field of an object, or of a map's values; nothing for a field that
     /// the type does not declare. Of a [`Shape::Deduced`] type every field is deduced.
     fn field(&self, name: &str) -> Option<Self>;
+
+    /// Returns whether the type declares this field by its name. A map's items and unknown fields
+    /// that are let through are not declared: they are owned as items of their own, besides what
+    /// they contain. Of a [`Shape::Deduced`] type no field is declared.
+    fn declares(&self, name: &str) -> bool;
+
+    /// Returns what a [`Shape::Scalar`] may hold.
+    fn scalar(&self) -> ScalarKind {
+        ScalarKind::Any
+    }
 
     /// Returns the type of a list's elements.
     fn element(&self) -> Option<Self>;
