@@ -13,7 +13,7 @@ mod object;
 mod ordinal;
 mod parse;
 pub mod template;
-mod token;
+pub(crate) mod tokens;
 mod trace;
 mod tree;
 mod value;

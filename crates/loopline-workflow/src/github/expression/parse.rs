@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::{ParseError, ParseErrorKind};
 use super::functions;
-use super::token::{Kind, Lexer, Operator, Token, Unexpected};
+use super::tokens::{Kind, Lexer, Operator, Token, Unexpected};
 use super::tree::{Comparison, Connective, Expr, Node, NodeId, NodeKind};
 use super::value::Value;
 
@@ -41,12 +41,20 @@ pub struct ParseOptions {
     /// Accepts every name, and every count of parameters for unknown functions: for checks of
     /// syntax alone.
     pub allow_unknown: bool,
+    /// Accepts every count of parameters, also for known functions: for checks that have more to
+    /// say about a wrong one.
+    pub allow_any_count: bool,
 }
 
 impl ParseOptions {
     /// Accepts every name.
     pub fn syntax_only() -> Self {
         Self { allow_unknown: true, ..Self::default() }
+    }
+
+    /// Accepts every name with every count of parameters.
+    pub fn structure_only() -> Self {
+        Self { allow_any_count: true, ..Self::syntax_only() }
     }
 
     /// Accepts these contexts and functions only, beside the built-in functions.
@@ -57,7 +65,7 @@ impl ParseOptions {
         Self {
             named_values: Some(named_values.into_iter().map(Into::into).collect()),
             functions: Some(functions.into_iter().collect()),
-            allow_unknown: false,
+            ..Self::default()
         }
     }
 
@@ -160,6 +168,9 @@ pub fn parse(text: &str, options: &ParseOptions) -> Result<Expr, ParseError> {
 }
 
 fn wrong_count(options: &ParseOptions, call: &Call) -> Option<ParseErrorKind> {
+    if options.allow_any_count {
+        return None;
+    }
     let (minimum, maximum) = options.arity(&call.name)?;
     let count = call.arguments.len();
     if count < minimum {

@@ -9,7 +9,8 @@ use super::tree::Expr;
 use super::value::Value;
 
 const OPEN: &str = "${{";
-const CLOSE: &str = "}}";
+/// What closes an expression.
+pub(crate) const CLOSE: &str = "}}";
 
 /// A part of a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub fn split(text: &str) -> Result<Vec<Segment>, TemplateError> {
 }
 
 /// Returns where the closing braces begin; those inside of quotes do not count.
-fn close(text: &str) -> Option<usize> {
+pub(crate) fn close(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut quoted = false;
     (0..bytes.len()).find(|&index| {

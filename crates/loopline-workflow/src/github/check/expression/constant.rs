@@ -13,7 +13,7 @@ pub(crate) fn is_constant(expression: &Expression) -> bool {
         }
         Kind::Not(inner) => is_constant(inner),
         Kind::Compare(_, left, right) => is_constant(left) && is_constant(right),
-        Kind::And(left, right) | Kind::Or(left, right) => is_constant(left) && is_constant(right),
+        Kind::And(operands) | Kind::Or(operands) => operands.iter().all(is_constant),
     }
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn is_true(expression: &Expression) -> bool {
         Kind::Boolean(value) => *value,
         Kind::Number(value) => *value != 0.0 && !value.is_nan(),
         Kind::String(value) => !value.is_empty(),
-        Kind::Or(left, _) => is_true(left),
+        Kind::Or(operands) => operands.first().is_some_and(is_true),
         _ => false,
     }
 }

@@ -1,9 +1,16 @@
-//! A parser that keeps the place of every part and says where it stopped understanding.
+//! Expressions as the checks want them, and where understanding stopped.
+//!
+//! The grammar is that of `github::expression`; what is added here is the tree without its
+//! parentheses, and the very character an error is about.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-/// How deep an expression may nest.
-const MAX_DEPTH: usize = 64;
+use crate::github::expression::tokens::{Kind as TokenKind, Lexer, Token};
+use crate::github::expression::{
+    self, Comparison, Connective, Expr, NodeId, NodeKind, ParseErrorKind, ParseOptions, Value,
+    template,
+};
 
 /// One expression, with its place in bytes from the start of the text given to [`parse`].
 #[derive(Clone, Debug, PartialEq)]
@@ -18,16 +25,18 @@ pub(crate) enum Kind {
     Null,
     Boolean(bool),
     Number(f64),
-    String(String),
-    Variable(String),
-    Property(Box<Expression>, String),
+    String(Arc<str>),
+    Variable(Arc<str>),
+    Property(Box<Expression>, Arc<str>),
     Filter(Box<Expression>),
     Index(Box<Expression>, Box<Expression>),
-    Call(String, Vec<Expression>),
+    Call(Arc<str>, Vec<Expression>),
     Not(Box<Expression>),
-    Compare(&'static str, Box<Expression>, Box<Expression>),
-    And(Box<Expression>, Box<Expression>),
-    Or(Box<Expression>, Box<Expression>),
+    Compare(Comparison, Box<Expression>, Box<Expression>),
+    /// Two or more joined by `&&`.
+    And(Vec<Expression>),
+    /// Two or more joined by `||`.
+    Or(Vec<Expression>),
 }
 
 /// Why a text is no expression, and at which byte.
@@ -39,338 +48,218 @@ pub(crate) struct Error {
     pub(crate) hint: Option<&'static str>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Word(String),
-    Number(f64),
-    String(String),
-    Symbol(&'static str),
-    End,
-}
-
-struct Lexed {
-    token: Token,
-    range: Range<usize>,
-}
-
 /// Parses the expression at the start of `text` up to `}}` or, where `bare`, to the end.
 ///
 /// Returns the expression and the number of bytes up to and with `}}`.
 pub(crate) fn parse(text: &str, bare: bool) -> Result<(Expression, usize), Error> {
-    let (tokens, length) = lex(text, bare)?;
-    let mut parser = Parser { tokens, at: 0, depth: 0 };
-    let expression = parser.or()?;
-    let next = parser.peek();
-    if next.token != Token::End {
-        return Err(error(next.range.start, "the expression is complete before this", None));
+    let close = if bare { None } else { template::close(text) };
+    let inner = &text[..close.unwrap_or(text.len())];
+    let tokens = lex(inner)?;
+    if !bare && close.is_none() {
+        return Err(error(text.len(), "the expression is not closed with `}}`", None));
     }
-    Ok((expression, length))
+    let tree = expression::parse(inner, &ParseOptions::structure_only())
+        .map_err(|found| stopped(inner, &tokens, found.kind, found.offset))?;
+    if tree.is_empty() {
+        return Err(stopped(inner, &tokens, ParseErrorKind::UnexpectedEndOfExpression, 0));
+    }
+    let length = close.map_or(text.len(), |close| close + template::CLOSE.len());
+    Ok((view(&tree, tree.root()), length))
 }
 
 fn error(at: usize, message: impl Into<String>, hint: Option<&'static str>) -> Error {
     Error { at, message: message.into(), hint }
 }
 
-fn lex(text: &str, bare: bool) -> Result<(Vec<Lexed>, usize), Error> {
-    const SYMBOLS: [&str; 17] =
-        ["==", "!=", "<=", ">=", "&&", "||", "(", ")", "[", "]", ".", "!", "<", ">", "*", ",", "}"];
-    let bytes = text.as_bytes();
+/// Takes a node with all below it out of its tree; the parser bounds how deep that goes.
+fn view(tree: &Expr, id: NodeId) -> Expression {
+    let node = tree.node(id);
+    let view = |id: &NodeId| view(tree, *id);
+    // A part without its parentheses decides where the whole begins.
+    let from = |first: &Expression| first.range.start..node.span.end;
+    let several = |operands: &[NodeId]| operands.iter().map(view).collect::<Vec<_>>();
+    let (range, kind) = match &node.kind {
+        NodeKind::Group(inner) => return view(inner),
+        NodeKind::Literal(value) => {
+            let kind = match value {
+                Value::Bool(value) => Kind::Boolean(*value),
+                Value::Number(value) => Kind::Number(*value),
+                Value::String(value) => Kind::String(Arc::clone(value)),
+                // There are no others that are written out.
+                Value::Null | Value::Array(_) | Value::Object(_) => Kind::Null,
+            };
+            (node.span.clone(), kind)
+        }
+        NodeKind::Context(name) => (node.span.clone(), Kind::Variable(Arc::clone(name))),
+        NodeKind::Property { target, name, .. } => {
+            let target = view(target);
+            (from(&target), Kind::Property(Box::new(target), Arc::clone(name)))
+        }
+        NodeKind::Wildcard { target } => {
+            let target = view(target);
+            (from(&target), Kind::Filter(Box::new(target)))
+        }
+        NodeKind::Index { target, index } => {
+            let target = view(target);
+            (from(&target), Kind::Index(Box::new(target), Box::new(view(index))))
+        }
+        NodeKind::Call { name, arguments, .. } => {
+            (node.span.clone(), Kind::Call(Arc::clone(name), several(arguments)))
+        }
+        NodeKind::Not(operand) => (node.span.clone(), Kind::Not(Box::new(view(operand)))),
+        NodeKind::Compare { operator, left, right } => {
+            let left = view(left);
+            (from(&left), Kind::Compare(*operator, Box::new(left), Box::new(view(right))))
+        }
+        NodeKind::Logical { connective, operands } => {
+            let operands = several(operands);
+            let range = operands.first().map_or_else(|| node.span.clone(), from);
+            let kind = match connective {
+                Connective::And => Kind::And(operands),
+                Connective::Or => Kind::Or(operands),
+            };
+            (range, kind)
+        }
+    };
+    Expression { range, kind }
+}
+
+/// Reads all tokens wherever they stand, so that an unreadable one is told before a misplaced one.
+fn lex(text: &str) -> Result<Vec<Token>, Error> {
+    let mut lexer = Lexer::lenient(text);
     let mut tokens = Vec::new();
-    let mut at = 0;
-    loop {
-        while bytes.get(at).is_some_and(u8::is_ascii_whitespace) {
-            at += 1;
+    while let Some(token) = lexer.next().map_err(|found| unreadable(text, found.0))? {
+        if matches!(token.kind, TokenKind::Number(number) if number.is_finite()) {
+            number(text, token.span.clone())?;
         }
-        let start = at;
-        let Some(byte) = bytes.get(at).copied() else {
-            if bare {
-                tokens.push(Lexed { token: Token::End, range: at..at });
-                return Ok((tokens, at));
-            }
-            return Err(error(at, "the expression is not closed with `}}`", None));
+        tokens.push(token);
+    }
+    Ok(tokens)
+}
+
+/// Returns what is wrong with a token, from the first character that does not belong.
+fn unreadable(text: &str, span: Range<usize>) -> Error {
+    let word = &text[span.clone()];
+    let first = word.as_bytes().first().copied().unwrap_or_default();
+    if first == b'\'' {
+        return error(text.len(), "the text in quotes is not closed", None);
+    }
+    let mut at = span.start;
+    if first.is_ascii_digit() || first == b'-' {
+        at = match number(text, span.clone()) {
+            Ok(end) if end < span.end => end,
+            Ok(_) => return error(span.start, "this number is out of range", None),
+            Err(error) => return error,
         };
-        if text[at..].starts_with("}}") {
-            tokens.push(Lexed { token: Token::End, range: at..at + 2 });
-            return Ok((tokens, at + 2));
+    } else if first.is_ascii_alphabetic() || first == b'_' {
+        let bad = word.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
+        at += bad.unwrap_or(0);
+    }
+    let character = text[at..].chars().next().unwrap_or_default();
+    let hint = match character {
+        '=' | '&' | '|' => {
+            let hint = "operators are `==`, `!=`, `<`, `<=`, `>`, `>=`, `&&`, `||` and `!`";
+            return error(at + 1, format!("expected a second `{character}` here"), Some(hint));
         }
-        let token = if byte.is_ascii_alphabetic() || byte == b'_' {
+        '}' => {
+            return error(at + 1, "a single `}`: an expression is closed with `}}`", None);
+        }
+        '"' => Some("text is written in single quotes: `'like this'`"),
+        '+' | '/' | '%' => Some("expressions have no arithmetic"),
+        _ => None,
+    };
+    error(at, format!("`{character}` means nothing in an expression"), hint)
+}
+
+/// Reads a number as far as it goes, and returns where it ends. It must not be one that reads
+/// differently elsewhere: with zeros in front, or with letters behind.
+fn number(text: &str, span: Range<usize>) -> Result<usize, Error> {
+    let bytes = text.as_bytes();
+    let digits = |from: usize, is_digit: fn(&u8) -> bool| {
+        let length = bytes[from..].iter().take_while(|byte| is_digit(byte)).count();
+        if length == 0 {
+            Err(error(from, "expected a digit here", None))
+        } else {
+            Ok(from + length)
+        }
+    };
+    let mut at = span.start;
+    if matches!(bytes.get(at), Some(b'-' | b'+')) {
+        at += 1;
+    }
+    if text[at..].starts_with("0x") {
+        at = digits(at + 2, u8::is_ascii_hexdigit)?;
+    } else if text[at..].starts_with("0o") {
+        at = digits(at + 2, |byte| matches!(byte, b'0'..=b'7'))?;
+    } else {
+        if bytes.get(at) == Some(&b'0') {
             at += 1;
-            while bytes.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || b"_-".contains(b)) {
+        } else if bytes.get(at) != Some(&b'.') {
+            at = digits(at, u8::is_ascii_digit)?;
+        }
+        if bytes.get(at) == Some(&b'.') {
+            at = digits(at + 1, u8::is_ascii_digit)?;
+        }
+        if matches!(bytes.get(at), Some(b'e' | b'E')) {
+            at += 1;
+            if matches!(bytes.get(at), Some(b'-' | b'+')) {
                 at += 1;
             }
-            Token::Word(text[start..at].to_owned())
-        } else if byte.is_ascii_digit() || byte == b'-' {
-            Token::Number(number(text, &mut at)?)
-        } else if byte == b'\'' {
-            Token::String(string(text, &mut at)?)
-        } else if let Some(symbol) = SYMBOLS.iter().find(|s| text[at..].starts_with(**s)) {
-            if *symbol == "}" {
-                let what = "a single `}`: an expression is closed with `}}`";
-                return Err(error(at + 1, what, None));
-            }
-            at += symbol.len();
-            Token::Symbol(symbol)
-        } else if b"=&|".contains(&byte) {
-            let what = format!("expected a second `{}` here", byte as char);
-            let hint = "operators are `==`, `!=`, `<`, `<=`, `>`, `>=`, `&&`, `||` and `!`";
-            return Err(error(at + 1, what, Some(hint)));
-        } else {
-            let character = text[at..].chars().next().unwrap_or_default();
-            let hint = match character {
-                '"' => Some("text is written in single quotes: `'like this'`"),
-                '+' | '/' | '%' => Some("expressions have no arithmetic"),
-                _ => None,
-            };
-            let what = format!("`{character}` means nothing in an expression");
-            return Err(error(at, what, hint));
-        };
-        tokens.push(Lexed { token, range: start..at });
+            at = digits(at, u8::is_ascii_digit)?;
+        }
     }
+    if bytes.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_') {
+        return Err(error(at, "this cannot follow a number", None));
+    }
+    Ok(at)
 }
 
-fn number(text: &str, at: &mut usize) -> Result<f64, Error> {
-    let bytes = text.as_bytes();
-    let start = *at;
-    let digits = |at: &mut usize, hexadecimal: bool| -> Result<(), Error> {
-        let first = *at;
-        while bytes
-            .get(*at)
-            .is_some_and(|b| if hexadecimal { b.is_ascii_hexdigit() } else { b.is_ascii_digit() })
-        {
-            *at += 1;
-        }
-        if first == *at { Err(error(*at, "expected a digit here", None)) } else { Ok(()) }
+/// Says what was expected where the parser stopped.
+fn stopped(text: &str, tokens: &[Token], kind: ParseErrorKind, offset: usize) -> Error {
+    let at_end = match kind {
+        ParseErrorKind::ExceededMaxDepth => return error(offset, "nested too deep", None),
+        ParseErrorKind::ExceededMaxLength => return error(offset, "too long", None),
+        ParseErrorKind::UnexpectedEndOfExpression => true,
+        // The others are not told where names and counts of parameters are left alone.
+        _ => false,
     };
-    if bytes[*at] == b'-' {
-        *at += 1;
+    let before = tokens.iter().take_while(|token| at_end || token.span.start < offset);
+    let mut open = Vec::new();
+    let mut last = None;
+    for token in before {
+        match token.kind {
+            TokenKind::StartGroup | TokenKind::StartIndex | TokenKind::StartParameters => {
+                open.push(token.kind);
+            }
+            TokenKind::EndGroup | TokenKind::EndIndex | TokenKind::EndParameters => {
+                open.pop();
+            }
+            _ => {}
+        }
+        last = Some(token.kind);
     }
-    let value = if text[*at..].starts_with("0x") {
-        *at += 2;
-        let first = *at;
-        digits(at, true)?;
-        i64::from_str_radix(&text[first..*at], 16).map_or(f64::NAN, |value| value as f64)
+    let what = match (last, open.last()) {
+        (Some(TokenKind::Dereference), _) => "the name of a property, or `*`,",
+        (
+            None
+            | Some(
+                TokenKind::StartGroup
+                | TokenKind::StartIndex
+                | TokenKind::StartParameters
+                | TokenKind::Separator
+                | TokenKind::Operator(_),
+            ),
+            _,
+        ) => "a value",
+        (_, Some(TokenKind::StartGroup)) => "`)`",
+        (_, Some(TokenKind::StartIndex)) => "`]`",
+        (_, Some(_)) => "`,` or `)`",
+        (_, None) => return error(offset, "the expression is complete before this", None),
+    };
+    if at_end {
+        error(text.len(), format!("the expression ends where {what} is expected"), None)
     } else {
-        if bytes.get(*at) == Some(&b'0') {
-            *at += 1;
-        } else {
-            digits(at, false)?;
-        }
-        if bytes.get(*at) == Some(&b'.') {
-            *at += 1;
-            digits(at, false)?;
-        }
-        if matches!(bytes.get(*at), Some(b'e' | b'E')) {
-            *at += 1;
-            if matches!(bytes.get(*at), Some(b'-' | b'+')) {
-                *at += 1;
-            }
-            digits(at, false)?;
-        }
-        text[start..*at].parse().unwrap_or(f64::NAN)
-    };
-    if bytes.get(*at).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_') {
-        return Err(error(*at, "this cannot follow a number", None));
-    }
-    Ok(value)
-}
-
-fn string(text: &str, at: &mut usize) -> Result<String, Error> {
-    let mut value = String::new();
-    *at += 1;
-    loop {
-        let rest = &text[*at..];
-        let Some(end) = rest.find('\'') else {
-            return Err(error(text.len(), "the text in quotes is not closed", None));
-        };
-        value.push_str(&rest[..end]);
-        *at += end + 1;
-        if text[*at..].starts_with('\'') {
-            value.push('\'');
-            *at += 1;
-        } else {
-            return Ok(value);
-        }
-    }
-}
-
-struct Parser {
-    tokens: Vec<Lexed>,
-    at: usize,
-    depth: usize,
-}
-
-impl Parser {
-    fn peek(&self) -> &Lexed {
-        // The list ends with `End`, which is never passed.
-        &self.tokens[self.at.min(self.tokens.len() - 1)]
-    }
-
-    fn take(&mut self, symbol: &str) -> bool {
-        let found = matches!(&self.peek().token, Token::Symbol(s) if *s == symbol);
-        if found {
-            self.at += 1;
-        }
-        found
-    }
-
-    fn expected(&self, what: &str) -> Error {
-        let next = self.peek();
-        let message = match &next.token {
-            Token::End => format!("the expression ends where {what} is expected"),
-            Token::Word(_) | Token::Number(_) | Token::String(_) | Token::Symbol(_) => {
-                format!("expected {what} here")
-            }
-        };
-        error(next.range.start, message, None)
-    }
-
-    fn end(&self) -> usize {
-        self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |t| t.range.end)
-    }
-
-    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        if self.depth >= MAX_DEPTH {
-            return Err(error(self.peek().range.start, "nested too deep", None));
-        }
-        self.depth += 1;
-        let result = read(self);
-        self.depth -= 1;
-        result
-    }
-
-    fn or(&mut self) -> Result<Expression, Error> {
-        self.nested(|parser| {
-            let mut left = parser.and()?;
-            while parser.take("||") {
-                let right = parser.and()?;
-                let range = left.range.start..right.range.end;
-                left = Expression { range, kind: Kind::Or(Box::new(left), Box::new(right)) };
-            }
-            Ok(left)
-        })
-    }
-
-    fn and(&mut self) -> Result<Expression, Error> {
-        let mut left = self.comparison()?;
-        while self.take("&&") {
-            let right = self.comparison()?;
-            let range = left.range.start..right.range.end;
-            left = Expression { range, kind: Kind::And(Box::new(left), Box::new(right)) };
-        }
-        Ok(left)
-    }
-
-    fn comparison(&mut self) -> Result<Expression, Error> {
-        let mut left = self.unary()?;
-        while let Some(operator) =
-            ["==", "!=", "<=", ">=", "<", ">"].into_iter().find(|symbol| self.take(symbol))
-        {
-            let right = self.unary()?;
-            let range = left.range.start..right.range.end;
-            let kind = Kind::Compare(operator, Box::new(left), Box::new(right));
-            left = Expression { range, kind };
-        }
-        Ok(left)
-    }
-
-    fn unary(&mut self) -> Result<Expression, Error> {
-        let start = self.peek().range.start;
-        if self.take("!") {
-            let inner = self.nested(Self::unary)?;
-            let range = start..inner.range.end;
-            return Ok(Expression { range, kind: Kind::Not(Box::new(inner)) });
-        }
-        self.postfix()
-    }
-
-    fn postfix(&mut self) -> Result<Expression, Error> {
-        let mut value = self.primary()?;
-        loop {
-            let start = value.range.start;
-            let kind = if self.take(".") {
-                if self.take("*") {
-                    Kind::Filter(Box::new(value))
-                } else if let Token::Word(name) = &self.peek().token {
-                    let name = name.clone();
-                    self.at += 1;
-                    Kind::Property(Box::new(value), name)
-                } else {
-                    return Err(self.expected("the name of a property, or `*`,"));
-                }
-            } else if self.take("[") {
-                if self.take("*") {
-                    if !self.take("]") {
-                        return Err(self.expected("`]`"));
-                    }
-                    Kind::Filter(Box::new(value))
-                } else {
-                    let index = self.or()?;
-                    if !self.take("]") {
-                        return Err(self.expected("`]`"));
-                    }
-                    Kind::Index(Box::new(value), Box::new(index))
-                }
-            } else {
-                return Ok(value);
-            };
-            value = Expression { range: start..self.end(), kind };
-        }
-    }
-
-    fn primary(&mut self) -> Result<Expression, Error> {
-        let next = self.peek();
-        let start = next.range.start;
-        let kind = match next.token.clone() {
-            Token::Number(value) => {
-                self.at += 1;
-                Kind::Number(value)
-            }
-            Token::String(value) => {
-                self.at += 1;
-                Kind::String(value)
-            }
-            Token::Word(word) => {
-                self.at += 1;
-                if self.take("(") {
-                    Kind::Call(word, self.arguments()?)
-                } else {
-                    match &*word {
-                        "null" => Kind::Null,
-                        "true" => Kind::Boolean(true),
-                        "false" => Kind::Boolean(false),
-                        "NaN" => Kind::Number(f64::NAN),
-                        "Infinity" => Kind::Number(f64::INFINITY),
-                        _ => Kind::Variable(word),
-                    }
-                }
-            }
-            Token::Symbol("(") => {
-                self.at += 1;
-                let inner = self.or()?;
-                if !self.take(")") {
-                    return Err(self.expected("`)`"));
-                }
-                return Ok(inner);
-            }
-            Token::Symbol(_) | Token::End => return Err(self.expected("a value")),
-        };
-        Ok(Expression { range: start..self.end(), kind })
-    }
-
-    fn arguments(&mut self) -> Result<Vec<Expression>, Error> {
-        let mut arguments = Vec::new();
-        if self.take(")") {
-            return Ok(arguments);
-        }
-        loop {
-            arguments.push(self.or()?);
-            if self.take(")") {
-                return Ok(arguments);
-            }
-            if !self.take(",") {
-                return Err(self.expected("`,` or `)`"));
-            }
-        }
+        error(offset, format!("expected {what} here"), None)
     }
 }
 
@@ -383,21 +272,62 @@ mod tests {
         for (text, at) in [
             (" \"a\" }}", 1),
             (" 1 + 1 }}", 3),
-            (" toJson(f('x') }}", 15),
+            (" 1+1 }}", 2),
+            (" toJSON(f('x') }}", 15),
             (" github.event. }}", 15),
             (" }}", 1),
             (" 'aa }}", 7),
             (" a b }}", 3),
+            (" a$b }}", 2),
+            (" a%b }}", 2),
             (" 0x }}", 3),
+            (" 0o8 }}", 3),
             (" -a }}", 2),
             (" a = b }}", 4),
             (" 01 }}", 2),
+            (" 1a }}", 2),
             (" a.1 }}", 3),
             (" } }}", 2),
+            (" a) }}", 2),
+            (" f(a, }}", 6),
+            (" a[1 }}", 5),
             (" github.event", 13),
         ] {
             assert_eq!(parse(text, false).map_err(|e| e.at).err(), Some(at), "{text}");
         }
+    }
+
+    #[test]
+    fn errors_say_what_was_expected() {
+        for (text, message) in [
+            ("a. }}", "the expression ends where the name of a property, or `*`, is expected"),
+            ("(a ]}}", "expected `)` here"),
+            ("a[1)}}", "expected `]` here"),
+            ("f(1 }}", "the expression ends where `,` or `)` is expected"),
+            ("a == }}", "the expression ends where a value is expected"),
+            ("a == ) }}", "expected a value here"),
+            ("a b }}", "the expression is complete before this"),
+            ("a == b", "the expression is not closed with `}}`"),
+        ] {
+            assert_eq!(parse(text, false).map_err(|e| e.message).err().as_deref(), Some(message));
+        }
+    }
+
+    #[test]
+    fn what_github_reads_is_read() {
+        for text in ["+1", ".5", "-.5", "1E+1", "0o17", "0xFF", "contains(1)", "f()", "a['}}']"] {
+            let closed = format!("{text} }}}}");
+            assert_eq!(parse(&closed, false).map(|found| found.1), Ok(closed.len()), "{text}");
+        }
+    }
+
+    #[test]
+    fn operators_bind_as_they_do_at_run_time() {
+        let Ok((found, _)) = parse("a == (b) < c || d && e && f", true) else { unreachable!() };
+        let Kind::Or(operands) = found.kind else { unreachable!() };
+        assert!(matches!(&operands[0].kind, Kind::Compare(Comparison::Equal, _, right)
+            if matches!(right.kind, Kind::Compare(Comparison::Less, ..)) && right.range == (6..12)));
+        assert!(matches!(&operands[1].kind, Kind::And(operands) if operands.len() == 3));
     }
 
     #[test]

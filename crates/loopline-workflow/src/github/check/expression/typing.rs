@@ -8,6 +8,7 @@ use super::functions::{self, NAMES, SPECIAL, Signature};
 use super::json;
 use super::syntax::{Expression, Kind};
 use super::types::{Object, Type};
+use crate::github::expression::Comparison;
 
 /// What kind of mistake a [`Problem`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,32 +96,41 @@ impl Checker<'_> {
                 self.value(inner);
                 Type::Boolean
             }
-            Kind::Compare(operator, left, right) => self.compare(operator, left, right),
-            Kind::And(left, right) => {
-                let left_type = self.value(left);
-                let right_type = self.value(right);
-                if is_true(left) && !right_type.is_structured() {
-                    right_type
-                } else {
-                    left_type.merge(right_type)
-                }
-            }
-            Kind::Or(left, right) => {
-                let known = self.problems.len();
-                let left_type = self.value(left);
-                let when_true = match &left.kind {
-                    // `a && b` that counts as true is `b`.
-                    Kind::And(_, last) => {
-                        let found = self.problems.len();
-                        let last = self.value(last);
-                        self.problems.truncate(found.max(known));
-                        last
-                    }
-                    _ => left_type,
-                };
-                when_true.merge(self.value(right))
-            }
+            Kind::Compare(operator, left, right) => self.compare(*operator, left, right),
+            Kind::And(operands) => self.and(operands),
+            Kind::Or(operands) => self.or(operands),
         }
+    }
+
+    fn and(&mut self, operands: &[Expression]) -> Type {
+        let Some((first, rest)) = operands.split_first() else { return Type::Any };
+        let mut result = self.value(first);
+        for (index, operand) in rest.iter().enumerate() {
+            let given = self.value(operand);
+            result = if index == 0 && is_true(first) && !given.is_structured() {
+                given
+            } else {
+                result.merge(given)
+            };
+        }
+        result
+    }
+
+    fn or(&mut self, operands: &[Expression]) -> Type {
+        let Some((first, rest)) = operands.split_first() else { return Type::Any };
+        let mut result = self.value(first);
+        // `a && b` that counts as true is `b`.
+        if let Kind::And(parts) = &first.kind
+            && let Some(last) = parts.last()
+        {
+            let known = self.problems.len();
+            result = self.value(last);
+            self.problems.truncate(known);
+        }
+        for operand in rest {
+            result = result.merge(self.value(operand));
+        }
+        result
     }
 
     fn variable(&mut self, range: &Range<usize>, name: &str) -> Type {
@@ -276,9 +286,9 @@ impl Checker<'_> {
         }
     }
 
-    fn compare(&mut self, operator: &str, left: &Expression, right: &Expression) -> Type {
+    fn compare(&mut self, operator: Comparison, left: &Expression, right: &Expression) -> Type {
         let (a, b) = (self.value(left), self.value(right));
-        let equality = matches!(operator, "==" | "!=");
+        let equality = matches!(operator, Comparison::Equal | Comparison::NotEqual);
         let never = |side: &Type| {
             matches!(side, Type::Object(_) | Type::Array(..))
                 || (!equality && matches!(side, Type::Null | Type::Boolean))
@@ -294,7 +304,8 @@ impl Checker<'_> {
             _ => false,
         };
         if (never(&a) || never(&b)) && !alike && !unknown(&a) && !unknown(&b) {
-            let message = format!("a {a} cannot be compared with a {b} by `{operator}`");
+            let by = operator.symbol();
+            let message = format!("a {a} cannot be compared with a {b} by `{by}`");
             self.problem(ProblemKind::Type, &left.range, message);
         }
         Type::Boolean

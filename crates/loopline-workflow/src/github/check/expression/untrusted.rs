@@ -73,7 +73,10 @@ fn inside(expression: &Expression, found: &mut Vec<(Range<usize>, Vec<&'static s
             }
         }
         Kind::Not(inner) => visit(inner, found),
-        Kind::Compare(_, left, right) | Kind::And(left, right) | Kind::Or(left, right) => {
+        Kind::And(operands) | Kind::Or(operands) => {
+            operands.iter().for_each(|operand| visit(operand, found));
+        }
+        Kind::Compare(_, left, right) => {
             visit(left, found);
             visit(right, found);
         }

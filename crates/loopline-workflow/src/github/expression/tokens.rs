@@ -6,7 +6,7 @@ use super::number::parse_number;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// `(` around an expression.
     StartGroup,
     /// `[`.
@@ -45,7 +45,7 @@ pub(super) enum Kind {
 
 /// A logical operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     Not,
     NotEqual,
     Equal,
@@ -59,35 +59,42 @@ pub(super) enum Operator {
 
 /// One token.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
-    pub(super) span: Range<usize>,
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) span: Range<usize>,
 }
 
 /// Reads tokens one after the other.
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     last: Option<Kind>,
     before_last: Option<Kind>,
     unclosed: Vec<Kind>,
+    /// Whether tokens may stand anywhere.
+    lenient: bool,
 }
 
 /// A token that must not stand where it stands.
-pub(super) struct Unexpected(pub(super) Range<usize>);
+pub(crate) struct Unexpected(pub(crate) Range<usize>);
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, last: None, before_last: None, unclosed: Vec::new() }
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, last: None, before_last: None, unclosed: Vec::new(), lenient: false }
+    }
+
+    /// Reads tokens wherever they stand: for finding those that cannot be read at all.
+    pub(crate) fn lenient(text: &'a str) -> Self {
+        Self { lenient: true, ..Self::new(text) }
     }
 
     /// Returns whether a bracket or parenthesis is still open.
-    pub(super) fn has_unclosed(&self) -> bool {
+    pub(crate) fn has_unclosed(&self) -> bool {
         !self.unclosed.is_empty()
     }
 
     /// Returns the next token, or nothing at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Token>, Unexpected> {
+    pub(crate) fn next(&mut self) -> Result<Option<Token>, Unexpected> {
         self.at = self.skip_space(self.at);
         let start = self.at;
         let Some(&first) = self.text.as_bytes().get(start) else { return Ok(None) };
@@ -110,7 +117,7 @@ impl<'a> Lexer<'a> {
         };
         let span = start..self.at;
         match kind {
-            Some(kind) if self.is_legal(kind) && self.track(kind) => {
+            Some(kind) if self.lenient || (self.is_legal(kind) && self.track(kind)) => {
                 self.before_last = self.last.replace(kind);
                 Ok(Some(Token { kind, span }))
             }
@@ -296,7 +303,7 @@ fn is_boundary(character: char) -> bool {
 }
 
 /// Returns whether a text can be a name without quotes.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
