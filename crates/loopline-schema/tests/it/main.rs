@@ -1,0 +1,4 @@
+//! Tests of the Kubernetes kinds, one module a subject.
+
+mod resource;
+mod types;
