@@ -7,15 +7,14 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use loopline_workflow::github::model::{Action, ActionRuns, Step, StepKind, Text, UsesRef};
+use loopline_workflow::github::model::{Action, ActionRuns, StepKind, Text, UsesRef};
 use loopline_workflow::github::template::Token;
-use loopline_workflow::run::{Annotation, Conclusion, Event, Level};
+use loopline_workflow::run::{Annotation, Conclusion, Level};
 
 use super::effects::Effects;
 use super::evaluate::object;
 use super::load::{Loaded, Source};
 use super::post::{Post, PostKind};
-use super::record::StepLog;
 use super::script::{Executed, Launch};
 use super::strand::{
     ActionIdentity, MAX_COMPOSITE_DEPTH, Outcome, Outputs, Progress, Running, Strand,
@@ -64,8 +63,9 @@ impl Strand {
         let inputs: Outputs =
             given.iter().map(|(name, value)| (name.to_lowercase(), value.clone())).collect();
         let mut state = Outputs::new();
+        let trail = self.trail(&running);
         if let Some(condition) = builtin.post_condition() {
-            self.posts.push(Post {
+            self.register_post(Post {
                 name: running.name.clone(),
                 condition: condition.into(),
                 kind: PostKind::Builtin {
@@ -73,20 +73,17 @@ impl Strand {
                     uses: uses.value.to_string(),
                 },
                 inputs: inputs.clone(),
-                env: Arc::clone(&running.env),
+                own: Arc::clone(&running.own),
                 state: Outputs::new(),
                 identity: None,
+                trail: trail.clone(),
                 steps: Arc::clone(&running.steps),
                 index: running.index,
             });
         }
         let executed = self
             .call_builtin(&running, &uses.value, &inputs, &mut state, |call| builtin.main(call));
-        if builtin.post_condition().is_some()
-            && let Some(post) = self.posts.last_mut()
-        {
-            post.state = state;
-        }
+        self.keep_post_state(&trail, &state);
         let (outcome, _) = self.settle(&mut running, executed);
         Progress::Done(running, outcome)
     }
@@ -155,6 +152,17 @@ impl Strand {
             Err(error) => return Progress::Done(running, Outcome::failure(error)),
         };
         let identity = loaded.identity.clone();
+        let local = match &running.step().kind {
+            StepKind::Uses { uses, .. } => match UsesRef::parse(&uses.value) {
+                Some(UsesRef::Local(_)) => Some(uses.value.to_string()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let is_local = local.is_some();
+        if let Some(uses) = local {
+            self.warn_of_local_pre(&uses, &action, &identity.root);
+        }
         match &action.runs {
             Some(ActionRuns::Composite { steps }) => {
                 if self.scope().is_some_and(|scope| scope.depth >= MAX_COMPOSITE_DEPTH) {
@@ -165,33 +173,24 @@ impl Strand {
                         )),
                     );
                 }
+                let root = identity.root.clone();
+                if is_local {
+                    let depth = self.scope().map_or(0, |scope| scope.depth) + 1;
+                    if let Err(error) = self.job.load_all(steps, Some(&root), depth) {
+                        return Progress::Done(running, Outcome::broken(&error));
+                    }
+                }
+                self.register_group(&running);
                 let steps = steps.clone().into();
                 let inputs =
                     object(inputs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
                 self.enter(running, action, steps, inputs, identity);
                 Progress::Entered
             }
-            Some(ActionRuns::Node { main, post, post_if, .. }) => {
-                let mut state = self.job.take_pre_state(&running.step().id.value);
-                if post.is_some() {
-                    self.posts.push(Post {
-                        name: running.name.clone(),
-                        condition: post_if
-                            .as_ref()
-                            .map_or("always()".into(), |text| text.value.to_string()),
-                        kind: PostKind::Node {
-                            script: loaded
-                                .folder
-                                .join(post.as_ref().map_or("", |post| &*post.value)),
-                        },
-                        inputs: inputs.clone(),
-                        env: Arc::clone(&running.env),
-                        state: state.clone(),
-                        identity: Some(identity.clone()),
-                        steps: Arc::clone(&running.steps),
-                        index: running.index,
-                    });
-                }
+            Some(ActionRuns::Node { main, .. }) => {
+                let trail = self.trail(&running);
+                let mut state = self.job.take_pre_state(&trail);
+                self.register_node_post(&running, loaded, &action, &inputs);
                 let script = loaded.folder.join(&*main.value);
                 let launch = match self.node(script.into_os_string(), &inputs, &state) {
                     Ok(launch) => launch,
@@ -200,11 +199,7 @@ impl Strand {
                 let executed = self.must_execute_as(&running, launch, Some(identity));
                 let (outcome, more) = self.settle(&mut running, executed);
                 state.extend(more);
-                if post.is_some()
-                    && let Some(last) = self.posts.last_mut()
-                {
-                    last.state = state;
-                }
+                self.keep_post_state(&trail, &state);
                 Progress::Done(running, outcome)
             }
             Some(ActionRuns::Docker { .. }) => Progress::Done(
@@ -220,85 +215,8 @@ impl Strand {
         }
     }
 
-    /// Runs the `pre` scripts of the job's own actions, in the order of their steps.
-    pub(crate) fn run_pres(&mut self, steps: &Arc<[Step]>) {
-        for (index, step) in steps.iter().enumerate() {
-            let StepKind::Uses { uses, with } = &step.kind else { continue };
-            if matches!(UsesRef::parse(&uses.value), Some(UsesRef::Local(_)) | None) {
-                continue;
-            }
-            // What cannot be loaded has stopped the set-up before this.
-            let Ok(loaded) = self.job.load(&uses.value, None) else { continue };
-            let Source::Metadata(action) = &loaded.source else { continue };
-            let Some(ActionRuns::Node { pre: Some(pre), pre_if, .. }) = &action.runs else {
-                continue;
-            };
-            let condition = pre_if.as_ref().map_or("always()", |text| &*text.value);
-            self.run_pre(steps, index, &loaded, action, &pre.value, condition, with.as_ref());
-        }
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call, and each argument is a different thing"
-    )]
-    fn run_pre(
-        &mut self,
-        steps: &Arc<[Step]>,
-        index: usize,
-        loaded: &Loaded,
-        action: &Arc<Action>,
-        pre: &str,
-        condition: &str,
-        with: Option<&Token>,
-    ) {
-        let mut running = self.running_now(steps, index);
-        running.name = format!("Pre {}", running.name);
-        let verdict = self.sight(&running.env, &steps[index]).condition_text(condition);
-        if verdict.as_ref().is_ok_and(|verdict| !verdict.holds) {
-            return;
-        }
-        let number = self.job.next_number();
-        self.job.event(&Event::StepStarted {
-            job: self.job.key.clone(),
-            step: number,
-            id: None,
-            name: running.name.clone(),
-            at: self.job.host.clock.now().to_string(),
-            place: None,
-        });
-        self.log = Some(StepLog::open(&self.job, number));
-        let prepared = verdict.map_err(|error| error.to_string()).and_then(|_| {
-            let given = match with {
-                Some(token) => self
-                    .sight(&running.env, &steps[index])
-                    .mapping(token)
-                    .map_err(|error| error.to_string())?,
-                None => Outputs::new(),
-            };
-            let inputs = self.inputs(&running, action, &given)?;
-            self.node(loaded.folder.join(pre).into_os_string(), &inputs, &Outputs::new())
-        });
-        let outcome = match prepared {
-            Ok(launch) => {
-                let executed =
-                    self.must_execute_as(&running, launch, Some(loaded.identity.clone()));
-                let (outcome, state) = self.settle(&mut running, executed);
-                self.job.keep_pre_state(&steps[index].id.value, state);
-                outcome
-            }
-            Err(error) => Outcome::failure(error),
-        };
-        if outcome.conclusion == Conclusion::Failure
-            && let Some(scope) = self.scope_mut()
-        {
-            scope.status = Conclusion::Failure;
-        }
-        self.finish_event(number, running.started, outcome.conclusion, outcome);
-    }
-
     /// Returns the inputs of an action: what the step gives, and the defaults for the rest.
-    fn inputs(
+    pub(crate) fn inputs(
         &mut self,
         running: &Running,
         action: &Action,

@@ -223,7 +223,9 @@ impl Strand {
                 let conclusion =
                     finished.record.as_ref().map_or(Conclusion::Failure, |one| one.conclusion);
                 self.take_effects(finished.changes);
-                self.posts.extend(finished.posts);
+                for post in finished.posts {
+                    self.register_post(post);
+                }
                 self.lingering.extend(finished.lingering);
                 if let (Some(scope), Some(record)) = (self.scope_mut(), finished.record) {
                     scope.steps.insert(id, record);
@@ -268,6 +270,7 @@ impl Strand {
             name,
             started: self.job.host.clock.monotonic(),
             env: Arc::new(env),
+            own: self.outer(),
             deadline: None,
             seen: self.cancel.level(),
             condition: None,

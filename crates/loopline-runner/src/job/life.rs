@@ -16,7 +16,7 @@ use super::evaluate::{Fixed, Value};
 use super::files::Pool;
 use super::load::Source;
 use super::record::StepLog;
-use super::strand::{Frame, Outcome, Scope, Strand};
+use super::strand::{Frame, Outcome, Scope, Strand, Trail};
 use super::{Job, SetUp, background, chain, folder_name, output};
 use crate::cancel::Cancel;
 use crate::host::{Folders, Host};
@@ -201,6 +201,7 @@ fn prepare(
         steps: IndexMap::new(),
         status: Conclusion::Success,
         outer: Arc::new(Variables::new()),
+        trail: Trail::default(),
         action: None,
         file: start.workflow().file.clone(),
         depth: 0,
@@ -330,7 +331,8 @@ fn set_up(job: &Arc<Job>, start: &JobStart, steps: &Arc<[Step]>) -> Result<Varia
         defaults.folder = text("working-directory").or(defaults.folder);
     }
     let _first = job.defaults.set(defaults);
-    job.load_all(steps).map_err(|error| chain(&error))?;
+    job.load_all(steps, None, 0).map_err(|error| chain(&error))?;
+    job.look_ahead(steps).map_err(|error| chain(&error))?;
     if needs_services(job, steps) {
         let services = job
             .host

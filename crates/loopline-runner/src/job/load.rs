@@ -2,7 +2,8 @@
 //!
 //! Remote actions are fetched while the job is set up, those inside composite actions included,
 //! so that what is missing is known before the first step. An action in the workspace is read
-//! when its step is reached, because a step before it may have put it there.
+//! when its step is reached, because a step before it may have put it there; only that it is a
+//! Docker action is said at once, where the run's own working tree says so.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use fs_err as fs;
 use loopline_source::SourceFile;
 use loopline_workflow::github::model::{Action, ActionRuns, Step, StepKind, UsesRef};
+use loopline_workflow::github::template::Token;
 
 use super::Job;
 use super::strand::{ActionIdentity, MAX_COMPOSITE_DEPTH};
@@ -48,11 +50,6 @@ pub(crate) enum LoadError {
     /// Docker.
     #[error("`{0}` is a Docker action, which needs the image engine Loopline does not have yet")]
     Docker(String),
-    /// An action inside a composite one has a `pre` script, which would have to run first.
-    #[error(
-        "`{0}` has a `pre` script and is used inside a composite action; Loopline runs `pre` only for steps of the job itself"
-    )]
-    NestedPre(String),
     /// It cannot be had.
     #[error("cannot get action `{uses}`")]
     Fetch {
@@ -169,9 +166,16 @@ impl Job {
         load_folder(uses, &fetched.root, path, identity)
     }
 
-    /// Loads every remote action the steps need, and refuses what cannot run.
-    pub(crate) fn load_all(&self, steps: &[Step]) -> Result<(), LoadError> {
-        let mut todo: Vec<(Arc<[Step]>, Option<PathBuf>, usize)> = vec![(steps.into(), None, 0)];
+    /// Loads every remote action the steps need, and refuses what cannot run. `root` is the
+    /// repository of the action whose steps they are, `depth` how many actions are around.
+    pub(crate) fn load_all(
+        &self,
+        steps: &[Step],
+        root: Option<&Path>,
+        depth: usize,
+    ) -> Result<(), LoadError> {
+        let mut todo: Vec<(Arc<[Step]>, Option<PathBuf>, usize)> =
+            vec![(steps.into(), root.map(Path::to_path_buf), depth)];
         while let Some((steps, root, depth)) = todo.pop() {
             for step in steps.iter() {
                 let uses = match &step.kind {
@@ -198,11 +202,78 @@ impl Job {
                     Some(ActionRuns::Docker { .. }) => {
                         return Err(LoadError::Docker(uses.to_owned()));
                     }
-                    Some(ActionRuns::Node { pre: Some(_), .. }) if depth > 0 => {
-                        return Err(LoadError::NestedPre(uses.to_owned()));
-                    }
                     Some(ActionRuns::Node { .. }) | None => {}
                 }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Job {
+    /// Refuses the Docker actions that the steps will find in the workspace, where a step before
+    /// them puts the run's own working tree there. What else is in the workspace by then is for
+    /// its step to find out.
+    pub(crate) fn look_ahead(&self, steps: &[Step]) -> Result<(), LoadError> {
+        let mut is_own_tree = false;
+        let mut todo: Vec<(Step, usize, Option<String>)> = Vec::new();
+        for step in steps {
+            match &step.kind {
+                StepKind::Uses { uses, with } => match UsesRef::parse(&uses.value) {
+                    Some(UsesRef::Local(_)) if is_own_tree => todo.push((step.clone(), 0, None)),
+                    Some(UsesRef::Remote { owner, repository, path: "", .. })
+                        if owner.eq_ignore_ascii_case("actions")
+                            && repository.eq_ignore_ascii_case("checkout") =>
+                    {
+                        let given = |name: &str| {
+                            with.as_ref().and_then(Token::as_mapping).is_some_and(|pairs| {
+                                pairs.iter().any(|pair| {
+                                    pair.key
+                                        .as_str()
+                                        .is_none_or(|key| key.eq_ignore_ascii_case(name))
+                                })
+                            })
+                        };
+                        if !given("path") {
+                            is_own_tree = !given("repository") && !given("ref");
+                        }
+                    }
+                    _ => {}
+                },
+                StepKind::Parallel(children) if is_own_tree => {
+                    todo.extend(children.iter().map(|child| (child.clone(), 0, None)));
+                }
+                _ => {}
+            }
+        }
+        while let Some((step, depth, around)) = todo.pop() {
+            let StepKind::Uses { uses, .. } = &step.kind else { continue };
+            let uses = &*uses.value;
+            let shown = match &around {
+                Some(around) => format!("{uses}` in `{around}"),
+                None => uses.to_owned(),
+            };
+            let path = match UsesRef::parse(uses) {
+                Some(UsesRef::Docker(_)) => return Err(LoadError::Docker(shown)),
+                Some(UsesRef::Local(path)) => path,
+                _ => continue,
+            };
+            let root = &self.host.repository;
+            // What is missing or wrong now may be there and right when its step is reached.
+            let loaded = match load_folder(uses, root, path, ActionIdentity::default()) {
+                Err(LoadError::Docker(_)) => return Err(LoadError::Docker(shown)),
+                Err(_) => continue,
+                Ok(loaded) => loaded,
+            };
+            let Source::Metadata(action) = &loaded.source else { continue };
+            match &action.runs {
+                Some(ActionRuns::Docker { .. }) => return Err(LoadError::Docker(shown)),
+                Some(ActionRuns::Composite { steps }) if depth < MAX_COMPOSITE_DEPTH => {
+                    todo.extend(
+                        steps.iter().map(|step| (step.clone(), depth + 1, Some(uses.to_owned()))),
+                    );
+                }
+                Some(ActionRuns::Composite { .. } | ActionRuns::Node { .. }) | None => {}
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ pub(crate) mod life;
 mod load;
 mod output;
 mod post;
+mod pre;
 mod record;
 mod script;
 mod strand;
@@ -73,8 +74,8 @@ pub(crate) struct Defaults {
 #[derive(Default)]
 struct SetUp {
     loaded: HashMap<String, load::Loaded>,
-    /// What `pre` scripts saved, by the id of their step.
-    pre_state: HashMap<String, strand::Outputs>,
+    /// What `pre` scripts saved.
+    pre_state: HashMap<strand::Trail, strand::Outputs>,
     lines: Vec<String>,
     /// Keeps the services running.
     guard: Option<Box<dyn Send + Sync>>,
@@ -110,14 +111,14 @@ impl Job {
         }
     }
 
-    /// Keeps what the `pre` script of step `id` saved.
-    pub(crate) fn keep_pre_state(&self, id: &str, state: strand::Outputs) {
-        self.set_up().pre_state.insert(id.to_owned(), state);
+    /// Keeps what the `pre` script of a step saved.
+    pub(crate) fn keep_pre_state(&self, trail: strand::Trail, state: strand::Outputs) {
+        self.set_up().pre_state.insert(trail, state);
     }
 
-    /// Takes what the `pre` script of step `id` saved.
-    pub(crate) fn take_pre_state(&self, id: &str) -> strand::Outputs {
-        self.set_up().pre_state.remove(id).unwrap_or_default()
+    /// Takes what the `pre` script of a step saved.
+    pub(crate) fn take_pre_state(&self, trail: &strand::Trail) -> strand::Outputs {
+        self.set_up().pre_state.remove(trail).unwrap_or_default()
     }
 
     /// Returns what the job's own expressions see before its first step.

@@ -9,10 +9,16 @@ use loopline_workflow::run::{Annotation, Event, JobKey, Level, Recorder};
 
 use super::Job;
 use super::effects::{Effect, Effects};
+use super::environment::{Layers, Variables};
 use crate::log;
 
 /// The largest problem matcher file that is read, in bytes.
 const MAX_MATCHER_BYTES: u64 = 1024 * 1024;
+/// Gives `::set-env::` and `::add-path::` their effect, in the step's `env` context or the
+/// machine's environment.
+const ALLOW_COMMANDS: &str = "ACTIONS_ALLOW_UNSECURE_COMMANDS";
+/// Lets any text end a pause of commands, in the job's variables.
+const ALLOW_STOP_TOKENS: &str = "ACTIONS_ALLOW_UNSECURE_STOPCOMMAND_TOKENS";
 
 /// The log of one step; what is left in it is written when it is closed or dropped.
 pub(crate) struct StepLog {
@@ -51,6 +57,19 @@ impl StepLog {
     /// Returns the step's number.
     pub(crate) const fn number(&self) -> u32 {
         self.sink.step
+    }
+
+    /// Heeds what the variables of the step and of the job say about unsecure commands.
+    pub(crate) fn heed(&mut self, env: &Variables, layers: &Layers) {
+        let says = |name: &str, sources: &[&Variables]| {
+            sources.iter().any(|variables| {
+                variables.get(name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+            })
+        };
+        self.pipeline.allow(
+            says(ALLOW_COMMANDS, &[env, &layers.machine]),
+            says(ALLOW_STOP_TOKENS, &[&layers.shared]),
+        );
     }
 
     /// Takes what a process wrote.

@@ -137,6 +137,9 @@ impl Strand {
             outcome: Outcome::broken(error),
             effects: Effects::default(),
         };
+        if let Some(log) = &mut self.log {
+            log.heed(&running.env, &self.layers);
+        }
         let files = match self.pool.take() {
             Ok(files) => files,
             Err(error) => return Ok(failed(&error)),
@@ -237,6 +240,7 @@ impl Strand {
         {
             let number = self.log.as_ref().map_or(0, StepLog::number);
             let mut rest = StepLog::open(&self.job, number);
+            rest.heed(&running.env, &self.layers);
             self.lingering.push(Lingering::new(pipe, Box::new(move |bytes| rest.write(bytes))));
         }
         let status = process.try_wait().map_err(std::io::Error::other)?;

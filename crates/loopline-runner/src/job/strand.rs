@@ -67,6 +67,29 @@ pub(crate) struct StepRecord {
     pub(crate) conclusion: Conclusion,
 }
 
+/// Where a step is in its job: the place and the id of every step around it, and its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Trail(Vec<(usize, Arc<str>)>);
+
+impl Trail {
+    /// Returns the trail of a step inside the one this is of.
+    fn into_step(&self, index: usize, id: &Arc<str>) -> Self {
+        let mut trail = self.clone();
+        trail.0.push((index, Arc::clone(id)));
+        trail
+    }
+
+    /// Returns whether the step is one of the job's own.
+    pub(crate) fn is_outermost(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// Returns whether the step is inside the one `other` is of.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        self.0.len() > other.0.len() && self.0.starts_with(&other.0)
+    }
+}
+
 /// What the expressions of a frame's steps see.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
@@ -76,8 +99,10 @@ pub(crate) struct Scope {
     pub(crate) steps: IndexMap<String, StepRecord>,
     /// How the steps of this scope went so far: `job.status`, or `action_status`.
     pub(crate) status: Conclusion,
-    /// The `env` of the step that called this action; it beats the job's.
+    /// The `env` of the steps that called this action; it beats the job's.
     pub(crate) outer: Arc<Variables>,
+    /// Where the step that called this action is.
+    pub(crate) trail: Trail,
     /// The action whose steps these are; absent for the job itself.
     pub(crate) action: Option<Arc<ActionIdentity>>,
     /// The file the steps stand in.
@@ -130,6 +155,8 @@ pub(crate) struct Running {
     pub(crate) started: Duration,
     /// Its `env` context, its own `env` included.
     pub(crate) env: Arc<Variables>,
+    /// The part of it that is its own and that of the steps around it.
+    pub(crate) own: Arc<Variables>,
     /// When it must be done.
     pub(crate) deadline: Option<Duration>,
     /// How far the job was cancelled when the step's condition was asked.
@@ -178,6 +205,7 @@ pub(crate) struct Strand {
     pub(crate) frames: Vec<Frame>,
     /// What changed for the steps that follow; kept by background strands only.
     pub(crate) changes: Option<Vec<Effect>>,
+    /// Registered post steps, the newest last.
     pub(crate) posts: Vec<Post>,
     pub(crate) lingering: Vec<Lingering>,
     pub(crate) buffer: Vec<u8>,
@@ -244,13 +272,17 @@ impl Strand {
         let step = &steps[index];
         let started = self.job.host.clock.monotonic();
         let mut env = self.env_context();
+        let mut all_own = self.outer();
         let mut early = None;
         // A request to end that comes after this must find the step interruptible, so it is
         // looked at before the condition is asked.
         let seen = self.cancel.level();
         if let Some(token) = &step.env {
             match self.sight(&env, step).mapping(token) {
-                Ok(own) => env.extend(own),
+                Ok(own) => {
+                    Arc::make_mut(&mut all_own).extend(own.clone());
+                    env.extend(own);
+                }
                 Err(error) => early = Some(Outcome::failure(error.to_string())),
             }
         }
@@ -285,6 +317,7 @@ impl Strand {
             name,
             started,
             env: Arc::new(env),
+            own: all_own,
             deadline,
             seen,
             condition: None,
@@ -361,7 +394,8 @@ impl Strand {
             inputs,
             steps: IndexMap::new(),
             status: Conclusion::Success,
-            outer: Arc::clone(&running.env),
+            outer: Arc::clone(&running.own),
+            trail: self.trail(&running),
             action: Some(Arc::new(identity)),
             file: action.file.clone(),
             depth,
@@ -490,6 +524,27 @@ impl Strand {
     pub(crate) fn is_stopped(&self) -> bool {
         let stopped = self.background.as_ref().map(|background| &background.stopped);
         stopped.is_some_and(|stopped| stopped.load(Ordering::Acquire))
+    }
+
+    /// Returns where a step of the frame on top is.
+    pub(crate) fn trail(&self, running: &Running) -> Trail {
+        let outer = self.scope().map(|scope| scope.trail.clone()).unwrap_or_default();
+        outer.into_step(running.index, &running.step().id.value)
+    }
+
+    /// Returns the `env` of the steps around the frame on top.
+    pub(crate) fn outer(&self) -> Arc<Variables> {
+        self.scope().map(|scope| Arc::clone(&scope.outer)).unwrap_or_default()
+    }
+
+    /// Adds a step's own `env` to what it sees.
+    pub(crate) fn own_env(&self, running: &mut Running) -> Result<(), String> {
+        let Some(token) = &running.step().env else { return Ok(()) };
+        let own = self.sight(&running.env, running.step()).mapping(token);
+        let own = own.map_err(|error| error.to_string())?;
+        Arc::make_mut(&mut running.own).extend(own.clone());
+        Arc::make_mut(&mut running.env).extend(own);
+        Ok(())
     }
 
     /// Returns the `env` context before the step's own `env`.

@@ -173,6 +173,12 @@ impl Pipeline {
         }
     }
 
+    /// Says which commands that GitHub calls unsecure have effect from here on.
+    pub fn allow(&mut self, unsecure_commands: bool, unsecure_stop_tokens: bool) {
+        self.state.options.allow_unsecure_commands = unsecure_commands;
+        self.state.options.allow_unsecure_stop_tokens = unsecure_stop_tokens;
+    }
+
     /// Takes the next chunk of output.
     pub fn push(&mut self, chunk: &[u8], sink: &mut dyn Sink) {
         self.state.refresh();

@@ -4,5 +4,6 @@
 mod actions;
 mod life;
 mod negative;
+mod stages;
 mod steps;
 mod support;

@@ -164,19 +164,3 @@ fn a_docker_action_inside_a_composite_one_stops_the_job_before_its_first_step() 
     assert!(!story.contains("echo first"), "{story}");
     assert_eq!(Case::steps("- run: 'true'").try_run(), Ok(Conclusion::Success));
 }
-
-#[test]
-fn a_pre_script_inside_a_composite_action_is_refused_rather_than_left_out() {
-    let story = Case::steps("- run: echo not reached\n- uses: acme/outer@v1")
-        .mirror(
-            "acme/outer/action.yml",
-            "name: o\ndescription: o\nruns:\n  using: composite\n  steps: [{uses: acme/inner@v1}]\n",
-        )
-        .mirror(
-            "acme/inner/action.yml",
-            "name: i\ndescription: i\nruns: {using: node20, pre: p.js, main: m.js}\n",
-        )
-        .story();
-    assert!(story.contains("`acme/inner@v1` has a `pre` script"), "{story}");
-    assert!(story.ends_with("run: failure\n") && !story.contains("  not reached"), "{story}");
-}

@@ -137,6 +137,14 @@ impl Case {
         self
     }
 
+    /// Adds a file to the repository the run is of.
+    pub(crate) fn repository(self, path: &str, text: &str) -> Self {
+        let path = self.folder.path().join("repository").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
     pub(crate) fn secret(mut self, name: &'static str, value: &'static str) -> Self {
         self.secrets.push((name, value));
         self
