@@ -99,6 +99,7 @@ impl Strand {
                 next: steps.len(),
                 scope: frame.scope.clone(),
                 background: Vec::new(),
+                late_failure: false,
                 caller: None,
             }],
             changes: Some(Vec::new()),
@@ -197,12 +198,15 @@ impl Strand {
         self.complete(running, outcome);
     }
 
-    /// Waits for the background steps of the frame on top from `first` on; returns the worst
-    /// conclusion.
+    /// Waits for the background steps of the frame on top from `first` on that nobody waited for
+    /// yet; returns the worst conclusion.
     pub(crate) fn wait_from(&mut self, first: usize) -> Conclusion {
         let mut worst = Conclusion::Success;
         for at in first..self.background_count() {
-            if self.wait_for(at) == Conclusion::Failure {
+            let open = self.frames.last().and_then(|frame| frame.background.get(at));
+            if open.is_some_and(|background| background.thread.is_some())
+                && self.wait_for(at) == Conclusion::Failure
+            {
                 worst = Conclusion::Failure;
             }
         }
@@ -217,7 +221,6 @@ impl Strand {
             return background.conclusion.unwrap_or(Conclusion::Success);
         };
         let id = background.id.to_string();
-        let by_step = background.stopped.load(Ordering::Acquire);
         let conclusion = match thread.join() {
             Ok(finished) => {
                 let conclusion =
@@ -235,21 +238,13 @@ impl Strand {
             // A panic is our bug, and must not look like a success.
             Err(_panic) => Conclusion::Failure,
         };
-        if let Some(scope) = self.scope_mut()
-            && conclusion == Conclusion::Failure
-            && !by_step
-        {
-            scope.status = Conclusion::Failure;
-        }
-        let conclusion = if by_step && conclusion == Conclusion::Failure {
-            Conclusion::Cancelled
-        } else {
-            conclusion
-        };
-        if let Some(background) =
-            self.frames.last_mut().and_then(|frame| frame.background.get_mut(at))
-        {
-            background.conclusion = Some(conclusion);
+        if let Some(frame) = self.frames.last_mut() {
+            // What waits for the step says what follows from its failure at once; in the end it
+            // counts in any case, also where a later step wanted to cancel it and came too late.
+            frame.late_failure |= conclusion == Conclusion::Failure;
+            if let Some(background) = frame.background.get_mut(at) {
+                background.conclusion = Some(conclusion);
+            }
         }
         conclusion
     }

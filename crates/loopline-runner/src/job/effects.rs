@@ -69,25 +69,32 @@ impl Effects {
             Kind::Path => self
                 .lasting
                 .extend(file_commands::paths(content).map_err(text)?.into_iter().map(Effect::Path)),
-            Kind::Summary => {
-                self.summary = file_commands::summary(content, masker).map_err(text)?
-            }
+            Kind::Summary => match file_commands::summary(content, masker) {
+                Ok(summary) => self.summary = summary,
+                // The step goes on without its summary, as on GitHub.
+                Err(error) => self.refuse(error.to_string()),
+            },
         }
         Ok(())
+    }
+
+    /// Points out what is not done, without failing the step.
+    fn refuse(&mut self, message: String) {
+        self.refused.push(Annotation {
+            level: Level::Error,
+            message,
+            title: None,
+            place: None,
+            end_line: None,
+            end_column: None,
+        });
     }
 
     /// Adds variables, passing over blocked ones aloud.
     pub(crate) fn set_variables(&mut self, pairs: impl IntoIterator<Item = (String, String)>) {
         for (name, value) in pairs {
             if is_blocked(&name) {
-                self.refused.push(Annotation {
-                    level: Level::Error,
-                    message: format!("cannot store {name} with GITHUB_ENV: it is blocked"),
-                    title: None,
-                    place: None,
-                    end_line: None,
-                    end_column: None,
-                });
+                self.refuse(format!("cannot store {name} with GITHUB_ENV: it is blocked"));
             } else {
                 self.lasting.push(Effect::Variable(name, value));
             }

@@ -275,6 +275,7 @@ fn work(job: &Arc<Job>, start: &JobStart, cancel: &Cancel) -> JobResult {
             next: 0,
             scope: job.empty_scope.clone(),
             background: Vec::new(),
+            late_failure: false,
             caller: None,
         }],
         changes: None,

@@ -145,7 +145,7 @@ impl Strand {
             place: None,
         });
         self.log = Some(StepLog::open(&self.job, number));
-        let outcome = match verdict.map_err(|error| error.to_string()).and_then(|_| env) {
+        let outcome = match verdict.map_err(|error| error.to_string()).and(env) {
             Err(error) => Outcome::failure(error),
             Ok((env, own)) => {
                 let running = Running {

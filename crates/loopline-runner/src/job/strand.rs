@@ -73,7 +73,7 @@ pub(crate) struct Trail(Vec<(usize, Arc<str>)>);
 
 impl Trail {
     /// Returns the trail of a step inside the one this is of.
-    fn into_step(&self, index: usize, id: &Arc<str>) -> Self {
+    fn step_within(&self, index: usize, id: &Arc<str>) -> Self {
         let mut trail = self.clone();
         trail.0.push((index, Arc::clone(id)));
         trail
@@ -132,6 +132,8 @@ pub(crate) struct Frame {
     pub(crate) next: usize,
     pub(crate) scope: Scope,
     pub(crate) background: Vec<Background>,
+    /// Whether a background step failed that was waited for.
+    pub(crate) late_failure: bool,
     /// The step that called the composite action; absent at the bottom.
     pub(crate) caller: Option<Caller>,
 }
@@ -253,7 +255,11 @@ impl Strand {
                 for child in 0..children.len() {
                     self.start_background(&children, child);
                 }
-                self.wait_from(first);
+                if self.wait_from(first) == Conclusion::Failure
+                    && let Some(scope) = self.scope_mut()
+                {
+                    scope.status = Conclusion::Failure;
+                }
             }
             StepKind::Run { .. } | StepKind::Uses { .. } => {
                 if step.background.as_ref().is_some_and(|background| background.value)
@@ -354,7 +360,10 @@ impl Strand {
     /// Ends the frame on top: completes the step that called it, or returns the bottom's scope.
     fn leave(&mut self) -> Option<Scope> {
         self.wait_from(0);
-        let frame = self.frames.pop()?;
+        let mut frame = self.frames.pop()?;
+        if frame.late_failure {
+            frame.scope.status = Conclusion::Failure;
+        }
         let Some(Caller { mut running, action }) = frame.caller else {
             return Some(frame.scope);
         };
@@ -406,6 +415,7 @@ impl Strand {
             next: 0,
             scope,
             background: Vec::new(),
+            late_failure: false,
             caller: Some(Caller { running, action }),
         });
     }
@@ -529,7 +539,7 @@ impl Strand {
     /// Returns where a step of the frame on top is.
     pub(crate) fn trail(&self, running: &Running) -> Trail {
         let outer = self.scope().map(|scope| scope.trail.clone()).unwrap_or_default();
-        outer.into_step(running.index, &running.step().id.value)
+        outer.step_within(running.index, &running.step().id.value)
     }
 
     /// Returns the `env` of the steps around the frame on top.

@@ -44,10 +44,6 @@ const STEPS: &[(&str, &str)] = &[
     ("- run: printf 'a<<END\\nx\\n' >> $GITHUB_STATE", "GITHUB_STATE"),
     ("- run: rm $GITHUB_OUTPUT; ln -s /etc/passwd $GITHUB_OUTPUT", "regular file"),
     ("- run: rm $GITHUB_ENV; mkdir $GITHUB_ENV", "regular file"),
-    (
-        "- run: head -c 2000000 /dev/zero | tr '\\0' x >> $GITHUB_STEP_SUMMARY",
-        "GITHUB_STEP_SUMMARY",
-    ),
     ("- run: echo '::set-env name=A::b'", "set-env"),
     ("- run: echo '::add-path::/tmp'", "add-path"),
     ("- uses: ./missing", "action.yml"),

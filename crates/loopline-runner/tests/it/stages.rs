@@ -5,6 +5,7 @@ use expect_test::{Expect, expect};
 use crate::support::Case;
 
 #[track_caller]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn check(case: Case, expected: Expect) {
     if !case.has_node() {
         eprintln!("skipped: there is no Node.js on PATH");

@@ -143,6 +143,13 @@ impl<'a> Converter<'a> {
         if group.is_some_and(|group| group.encode_utf16().count() > MAX_GROUP_LENGTH) {
             self.problem(token.span, Problem::LongGroup);
         }
+        let queue = token.get("queue").and_then(Token::as_str);
+        if let Some(cancel) = token.get("cancel-in-progress")
+            && queue == Some("max")
+            && matches!(cancel.kind, Kind::Boolean(true))
+        {
+            self.problem(cancel.span, Problem::QueueOfCancelled);
+        }
     }
 
     fn jobs(&mut self, token: &Token) -> Vec<Job> {

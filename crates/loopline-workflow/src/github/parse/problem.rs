@@ -68,6 +68,9 @@ pub enum Problem {
     /// A name of a concurrency group that is too long.
     #[error("Concurrency group name must be less than 400 characters")]
     LongGroup,
+    /// A group that both queues and cancels.
+    #[error("'queue: max' and 'cancel-in-progress: true' exclude each other")]
+    QueueOfCancelled,
     /// A runner group without a name.
     #[error("Invalid runs-on group name '{0}'.")]
     RunnerGroup(String),

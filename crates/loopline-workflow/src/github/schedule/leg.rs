@@ -270,6 +270,10 @@ pub(crate) fn concurrency(token: &Token, contexts: &Contexts) -> Result<Group, E
     if name.is_empty() {
         return Err(EvaluationError::invalid(token, "the concurrency group is empty"));
     }
+    if cancel_in_progress && queue == Queue::Max {
+        let reason = "`queue: max` and `cancel-in-progress: true` exclude each other";
+        return Err(EvaluationError::invalid(token, reason));
+    }
     Ok(Group { name: name.into_owned(), cancel_in_progress, queue })
 }
 
