@@ -64,10 +64,7 @@ impl Cause {
 
     /// Returns whether the message shows the value.
     fn shows_value(self) -> bool {
-        !matches!(
-            self,
-            Self::Required | Self::Forbidden | Self::TooLong | Self::TooMany | Self::Internal
-        )
+        !matches!(self, Self::Required | Self::Forbidden | Self::TooLong | Self::Internal)
     }
 }
 
@@ -99,9 +96,13 @@ impl FieldError {
     pub fn body(&self) -> String {
         let mut text = self.cause.title().to_owned();
         if self.cause.shows_value() {
-            // Strings are quoted as Go's `%q` does; everything else is shown as JSON.
             text.push_str(": ");
-            text.push_str(&self.value.to_string());
+            match &self.value {
+                Value::String(value) => quote(value, &mut text),
+                // A value that is not there is shown as this word, as a text.
+                Value::Null => text.push_str("\"null\""),
+                value => text.push_str(&value.to_string()),
+            }
         }
         if !self.detail.is_empty() {
             text.push_str(": ");
@@ -114,5 +115,79 @@ impl FieldError {
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.body())
+    }
+}
+
+/// Quotes a text as Go's `%q` does.
+pub(crate) fn quote(value: &str, text: &mut String) {
+    text.push('"');
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\x07' => text.push_str("\\a"),
+            '\x08' => text.push_str("\\b"),
+            '\x0b' => text.push_str("\\v"),
+            '\x0c' => text.push_str("\\f"),
+            c if c.is_ascii_control() => text.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if is_shown(c) => text.push(c),
+            c if u32::from(c) > 0xffff => text.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+        }
+    }
+    text.push('"');
+}
+
+fn is_shown(c: char) -> bool {
+    let hidden = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}');
+    c == ' ' || !(c.is_control() || c.is_whitespace() || hidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn errors_read_as_those_of_the_kubernetes_api() {
+        for (cause, value, detail, expected) in [
+            (Cause::Required, json!(""), "", "f: Required value"),
+            (Cause::Required, json!(""), "must be set", "f: Required value: must be set"),
+            (
+                Cause::Invalid,
+                json!("a\"\n\u{1}é\u{200b}"),
+                "no",
+                r#"f: Invalid value: "a\"\n\x01é\u200b": no"#,
+            ),
+            (Cause::Invalid, json!(-1), "no", "f: Invalid value: -1: no"),
+            (Cause::Invalid, json!(null), "no", "f: Invalid value: \"null\": no"),
+            (Cause::Invalid, json!({"a": "b"}), "no", "f: Invalid value: {\"a\":\"b\"}: no"),
+            (
+                Cause::NotSupported,
+                json!("x"),
+                "supported values: \"A\", \"B\"",
+                "f: Unsupported value: \"x\": supported values: \"A\", \"B\"",
+            ),
+            (Cause::Forbidden, json!("x"), "no", "f: Forbidden: no"),
+            (Cause::Duplicate, json!("x"), "", "f: Duplicate value: \"x\""),
+            (Cause::NotFound, json!("x"), "", "f: Not found: \"x\""),
+            (
+                Cause::TooLong,
+                json!("x"),
+                "may not be more than 63 bytes",
+                "f: Too long: may not be more than 63 bytes",
+            ),
+            (
+                Cause::TooMany,
+                json!(5),
+                "must have at most 3 items",
+                "f: Too many: 5: must have at most 3 items",
+            ),
+        ] {
+            assert_eq!(FieldError::new(cause, "f", value, detail).to_string(), expected);
+        }
     }
 }

@@ -3,10 +3,14 @@
 
 pub mod builtin;
 pub mod check;
+pub mod columns;
 pub mod convert;
+pub mod defaults;
 pub mod error;
+pub mod label_selector;
 pub mod resource;
 mod text;
+mod tree;
 pub mod types;
 
 pub use builtin::{builtin, definition};

@@ -1,4 +1,9 @@
 //! Tests of the Kubernetes kinds, one module a subject.
 
+mod cases;
+mod columns;
+mod defaults;
+mod guide;
 mod resource;
 mod types;
+mod yaml;
