@@ -49,8 +49,10 @@ pub struct CommitSummary {
     pub id: String,
     /// Its tree, 40 hexadecimal digits.
     pub tree: String,
-    /// Its parents in order.
+    /// Its parents in order; none where a shallow clone ends here.
     pub parents: Vec<String>,
+    /// Whether the clone is shallow and ends at this commit, so that its parents are not known.
+    pub is_boundary: bool,
     /// The whole message.
     pub message: String,
     /// Who wrote it.
@@ -192,6 +194,12 @@ impl Repository {
     /// When the revision does not lead to a readable commit.
     pub fn commit_summary(&self, revision: &str) -> Result<CommitSummary> {
         let commit = self.commit(revision)?;
+        let boundary = self.inner.shallow_commits().map_err(reading("shallow boundary"))?;
+        let is_boundary = boundary.is_some_and(|ends| ends.iter().any(|end| *end == commit.id));
+        let parents = match is_boundary {
+            true => Vec::new(),
+            false => commit.parent_ids().map(|id| id.to_hex().to_string()).collect(),
+        };
         let person = |signature: gix::actor::SignatureRef<'_>| -> Person {
             let time = signature.time().unwrap_or_default();
             Person {
@@ -204,11 +212,21 @@ impl Repository {
         Ok(CommitSummary {
             id: commit.id().to_hex().to_string(),
             tree: commit.tree_id().map_err(reading("commit"))?.to_hex().to_string(),
-            parents: commit.parent_ids().map(|id| id.to_hex().to_string()).collect(),
+            parents,
+            is_boundary,
             message: commit.message_raw().map_err(reading("commit"))?.to_str_lossy().into_owned(),
             author: person(commit.author().map_err(reading("commit"))?),
             committer: person(commit.committer().map_err(reading("commit"))?),
         })
+    }
+
+    /// Returns whether the clone left objects out (`git clone --filter`), so that what history
+    /// names need not be there.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        let config = self.inner.config_snapshot();
+        config.string("extensions.partialClone").is_some()
+            || config.boolean("remote.origin.promisor").unwrap_or(false)
     }
 
     /// Returns the best common ancestor of two revisions; nothing when they share no history.

@@ -15,7 +15,7 @@ mod signal;
 
 pub use host::Host;
 pub use machine::{Kind, Machine, MachineError, Teardown};
-pub use process::{Output, Process, ProcessSpec, SpawnError, Stdin, WaitError};
+pub use process::{Output, Process, ProcessSpec, SpawnError, Stdin, WaitError, Waited};
 pub use sandbox::{
     Bind, Network, Sandbox, SandboxSpec, StartError, Support, maybe_run_helper, probe,
     remove_state, run_helper_before_main,

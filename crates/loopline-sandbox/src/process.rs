@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -139,6 +140,17 @@ pub enum WaitError {
     SandboxEnded,
 }
 
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The process did, with this status.
+    Ended(ExitStatus),
+    /// The descriptor that was waited for beside it became readable.
+    Woken,
+    /// The time was up.
+    Late,
+}
+
 /// A started process and the group it leads. Dropping it while it runs kills the group.
 #[derive(Debug)]
 pub struct Process {
@@ -202,17 +214,33 @@ impl Process {
         Ok(status)
     }
 
-    /// Waits for the end without a runtime; says whether it came in time.
-    pub(crate) fn wait_blocking(&self, limit_ms: u64) -> bool {
-        let Place::Host { exit, .. } = &self.place else { return false };
-        let Ok(pidfd) = exit.get() else { return false };
-        let limit =
-            Timespec { tv_sec: i64::try_from(limit_ms / 1000).unwrap_or(i64::MAX), tv_nsec: 0 };
+    /// Waits without a runtime until the process itself has ended, until `wake` is readable, or
+    /// for `limit`, whichever comes first.
+    ///
+    /// # Errors
+    /// [`WaitError`], each variant as it says.
+    pub fn wait_blocking(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        limit: Option<Duration>,
+    ) -> Result<Waited, WaitError> {
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
         loop {
-            match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit)) {
-                Err(Errno::INTR) => {}
-                Ok(0) | Err(_) => return false,
-                Ok(_) => return true,
+            if let Some(status) = self.try_wait()? {
+                return Ok(Waited::Ended(status));
+            }
+            let mut polled = vec![PollFd::from_borrowed_fd(self.end_descriptor()?, PollFlags::IN)];
+            polled.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
+            match poll(&mut polled, limit.as_ref()) {
+                Ok(0) => return Ok(Waited::Late),
+                Ok(_) if polled.get(1).is_some_and(|wake| !wake.revents().is_empty()) => {
+                    return Ok(Waited::Woken);
+                }
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use loopline_runner::host::Folders;
 use loopline_runner::shell_state::ShellState;
-use loopline_sandbox::{Host, Machine, Output, Process, ProcessSpec, Sandbox, Stdin};
+use loopline_sandbox::{Host, Machine, Output, Process, ProcessSpec, Sandbox, Stdin, Waited};
 use loopline_store::{Area, DataFolder};
 use loopline_workflow::run::summary::Summary;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -124,26 +124,16 @@ fn open_shell(
     })?;
     if let Some(other_side) = process.take_output() {
         relay(&process, &other_side)?;
-    } else {
-        wait(&process)?;
     }
-    let status = process
-        .try_wait()
-        .map_err(|error| CommandError::new(Class::Failed, error.to_string()))?
-        .ok_or_else(|| CommandError::new(Class::Internal, "the shell ended without a status"))?;
+    let status = match process.wait_blocking(None, None) {
+        Ok(Waited::Ended(status)) => status,
+        Ok(Waited::Woken | Waited::Late) => {
+            return Err(CommandError::new(Class::Internal, "the shell ended without a status"));
+        }
+        Err(error) => return Err(CommandError::new(Class::Failed, error.to_string())),
+    };
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(u8::try_from(code).unwrap_or(1))
-}
-
-fn wait(process: &Process) -> io::Result<()> {
-    loop {
-        let end = process.end_descriptor()?;
-        match poll(&mut [PollFd::from_borrowed_fd(end, PollFlags::IN)], None) {
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// Our own terminal in raw mode; it is as before when this is dropped.
@@ -166,7 +156,7 @@ impl Drop for Raw {
     }
 }
 
-/// Carries keys to the shell and what it prints to the terminal, until it ends.
+/// Carries keys to the shell and what it prints to the terminal, until it ends or lets go of it.
 fn relay(process: &Process, other_side: &OwnedFd) -> io::Result<()> {
     let _raw = Raw::new()?;
     let resized = Arc::new(AtomicBool::new(true));
@@ -205,7 +195,7 @@ fn carry(process: &Process, other_side: &OwnedFd, resized: &AtomicBool) -> io::R
                     write_all(&output, &buffer[..count])?;
                     continue;
                 }
-                Ok(_) | Err(Errno::IO) => return wait(process),
+                Ok(_) | Err(Errno::IO) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -88,6 +88,22 @@ fn changes_and_merge_base_are_gits() {
 }
 
 #[test]
+fn a_shallow_clone_ends_at_its_boundary() {
+    let (folder, clone) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = two_commits(folder.path());
+    let url = format!("file://{}", folder.path().display());
+    git(clone.path(), &["clone", "-q", "--depth=1", &url, "."]);
+    let repository = Repository::discover(clone.path()).unwrap();
+    let summary = repository.commit_summary("HEAD").unwrap();
+    assert_eq!((summary.id, summary.is_boundary), (second, true));
+    assert_eq!(summary.parents, [""; 0]);
+    git(clone.path(), &["fetch", "-q", "--unshallow"]);
+    let summary = Repository::discover(clone.path()).unwrap().commit_summary("HEAD").unwrap();
+    assert_eq!((summary.parents, summary.is_boundary), (vec![first], false));
+    assert!(!repository.is_partial());
+}
+
+#[test]
 fn working_files_are_tracked_and_untracked_but_not_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let inner = tempfile::tempdir().unwrap();

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use loopline_sandbox::{Host, Machine as _, Output, ProcessSpec, Signal, SpawnError, Stdin};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use loopline_sandbox::{
+    Host, Machine as _, Output, ProcessSpec, Signal, SpawnError, Stdin, Waited,
+};
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -105,10 +105,12 @@ impl Git {
                 let read = File::from(pipe).take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes);
                 read.map(|_| bytes)
             });
-            let ended = wait(&process)?;
-            if !ended {
-                process.signal(Signal::Kill).map_err(|error| system(&error))?;
-                return Err(GitError::TooSlow { what });
+            match process.wait_blocking(None, Some(PATIENCE)).map_err(|error| system(&error))? {
+                Waited::Ended(_) => {}
+                Waited::Woken | Waited::Late => {
+                    process.signal(Signal::Kill).map_err(|error| system(&error))?;
+                    return Err(GitError::TooSlow { what });
+                }
             }
             if let Ok(Ok(bytes)) = reader.join() {
                 said = bytes;
@@ -147,22 +149,5 @@ impl Git {
             }
         }
         variables
-    }
-}
-
-/// Waits for a process to end; returns whether it did in time.
-fn wait(process: &loopline_sandbox::Process) -> Result<bool, GitError> {
-    let system = |error: &dyn std::fmt::Display| GitError::System(error.to_string());
-    let end = process.end_descriptor().map_err(|error| system(&error))?;
-    let patience =
-        Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
-    loop {
-        let mut polled = [PollFd::from_borrowed_fd(end, PollFlags::IN)];
-        match poll(&mut polled, Some(&patience)) {
-            Ok(0) => return Ok(false),
-            Ok(_) => return Ok(true),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(system(&error)),
-        }
     }
 }

@@ -3,6 +3,7 @@
 pub mod builtin;
 mod builtins;
 pub mod git;
+pub(crate) mod links;
 pub mod source;
 
 pub use builtins::{Builtin, BuiltinError, Builtins, Call, NoBuiltins};

@@ -13,10 +13,8 @@ use loopline_clock::Clock;
 
 use super::builtin::{CloneRequest, Cloned, Failure, Sources};
 use super::git::{Git, GitError};
+use super::links::{Confined, LinkError};
 use crate::host::{Actions, FetchError, FetchedAction};
-
-/// How many links one action may hold; each is looked at.
-const MAX_LINKS: usize = 10_000;
 
 /// Why an action cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +27,9 @@ pub enum SourceError {
     /// The name could lead out of the cache.
     #[error("`{0}` is no name of a repository")]
     Name(String),
-    /// It holds a link that leads out of it.
-    #[error("it holds a link that leads out of it: {}", .0.display())]
-    Link(PathBuf),
-    /// It holds too many links.
-    #[error("it holds more than {MAX_LINKS} links")]
-    TooManyLinks,
+    /// Its links cannot be trusted.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// It cannot be fetched.
     #[error("cannot fetch {name} from {url}: {source}")]
     Fetch {
@@ -85,10 +80,9 @@ impl ActionSource {
         repository: &str,
         reference: &str,
     ) -> Result<FetchedAction, SourceError> {
-        for name in [owner, repository] {
-            if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
-                return Err(SourceError::Name(name.to_owned()));
-            }
+        // `.github` is the name of many a repository; no owner's name begins with a dot.
+        if owner.starts_with('.') || !is_name(owner) || !is_name(repository) {
+            return Err(SourceError::Name(format!("{owner}/{repository}")));
         }
         if reference.is_empty() || reference.starts_with('-') || reference.contains('\0') {
             return Err(SourceError::Name(reference.to_owned()));
@@ -165,7 +159,7 @@ impl ActionSource {
                 self.git.run(&bare, &["read-tree", &commit], None).map_err(failed)?;
                 let checkout = ["--git-dir=.", &work_tree, "checkout-index", "--all"];
                 self.git.run(&bare, &checkout, None).map_err(failed)?;
-                check_links(&tree)?;
+                Confined::open(&tree)?.check_links()?;
                 match fs::rename(&tree, &root) {
                     // Somebody else was faster with the same commit.
                     Err(_) if root.is_dir() => {}
@@ -188,6 +182,11 @@ fn plain(root: PathBuf) -> FetchedAction {
     FetchedAction { root, commit: String::new(), origin }
 }
 
+/// Returns whether `name` is one part of a path, and stays where it is put.
+fn is_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0'])
+}
+
 fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -195,47 +194,6 @@ fn is_commit(text: &str) -> bool {
 /// Returns a reference as one file name.
 fn escape(reference: &str) -> String {
     reference.replace('%', "%25").replace('/', "%2F")
-}
-
-/// Refuses links that lead out of `root`; git itself refuses `..` and `.git` in paths.
-fn check_links(root: &Path) -> Result<(), SourceError> {
-    let mut links = 0;
-    let mut open = vec![root.to_path_buf()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                open.push(entry.path());
-            } else if kind.is_symlink() {
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(SourceError::TooManyLinks);
-                }
-                let path = entry.path();
-                let target = fs::read_link(&path)?;
-                if leads_out(root, &folder, &target) {
-                    let shown = path.strip_prefix(root).unwrap_or(&path).to_path_buf();
-                    return Err(SourceError::Link(shown));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn leads_out(root: &Path, folder: &Path, target: &Path) -> bool {
-    use std::path::Component;
-    let mut depth = folder.strip_prefix(root).map_or(0, |inside| inside.components().count());
-    for part in target.components() {
-        match part {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return true,
-        }
-    }
-    false
 }
 
 /// The run's own working tree, and other commits by git.
@@ -301,25 +259,5 @@ impl Sources for Commits {
         };
         run(&["remote", "add", "origin", &remote])?;
         Ok(Cloned { commit, reference: named.unwrap_or_else(|| reference.to_owned()) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_may_not_leave_their_action() {
-        let root = Path::new("/a");
-        for (folder, target, out) in [
-            ("/a", "b/c", false),
-            ("/a", "../b", true),
-            ("/a/b", "../c", false),
-            ("/a/b", "../../c", true),
-            ("/a/b", "/etc/passwd", true),
-            ("/a/b", "./x/../../y", false),
-        ] {
-            assert_eq!(leads_out(root, Path::new(folder), Path::new(target)), out, "{target}");
-        }
     }
 }

@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fs_err as fs;
 use loopline_source::SourceFile;
 use loopline_workflow::github::model::{Action, ActionRuns, Step, StepKind, UsesRef};
 use loopline_workflow::github::template::Token;
@@ -17,6 +16,7 @@ use loopline_workflow::github::template::Token;
 use super::Job;
 use super::strand::{ActionIdentity, MAX_COMPOSITE_DEPTH};
 use crate::actions::Builtin;
+use crate::actions::links::{Confined, LinkError};
 
 /// The names an action's metadata may have, in the order in which they are looked for.
 const METADATA: [&str; 2] = ["action.yml", "action.yaml"];
@@ -286,33 +286,36 @@ fn load_folder(
     path: &str,
     mut identity: ActionIdentity,
 ) -> Result<Loaded, LoadError> {
-    let folder = root.join(path.trim_matches('/'));
-    let missing = || LoadError::Missing { uses: uses.to_owned(), folder: folder.clone() };
-    let (Ok(real), Ok(real_root)) = (fs::canonicalize(&folder), fs::canonicalize(root)) else {
-        return Err(missing());
+    let path = Path::new(path.trim_matches('/'));
+    let folder = root.join(path);
+    // The workspace is the job's, and the repository may be anybody's: links are followed only
+    // as far as they stay inside.
+    let confined = Confined::open(root)?;
+    let outside = |error| match error {
+        LinkError::Io(error) => LoadError::Io(error),
+        LinkError::Out(_) | LinkError::TooMany => LoadError::Outside(uses.to_owned()),
     };
-    if !real.starts_with(&real_root) {
-        return Err(LoadError::Outside(uses.to_owned()));
-    }
     identity.path = folder.to_string_lossy().into_owned();
     for name in METADATA {
         let file = folder.join(name);
-        match fs::metadata(&file) {
-            Ok(about) if about.len() > MAX_METADATA_BYTES => {
+        let text = match confined.read(&path.join(name), MAX_METADATA_BYTES) {
+            Ok(Some(text)) => text,
+            Ok(None) => continue,
+            Err(LinkError::Io(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
                 let problem = format!("larger than {MAX_METADATA_BYTES} bytes");
                 return Err(LoadError::Invalid { file, problem });
             }
-            Ok(about) if about.is_file() => {}
-            _ => continue,
-        }
-        let text = fs::read_to_string(&file)?;
+            Err(error) => return Err(outside(error)),
+        };
         let source = SourceFile::new(file.to_string_lossy(), text);
         let action = super::evaluate::parse_action(&source)
             .map_err(|problem| LoadError::Invalid { file, problem })?;
         return Ok(Loaded { source: Source::Metadata(Arc::new(action)), folder, identity });
     }
-    if folder.join("Dockerfile").is_file() || folder.join("dockerfile").is_file() {
-        return Err(LoadError::Docker(uses.to_owned()));
+    for name in ["Dockerfile", "dockerfile"] {
+        if confined.exists(&path.join(name)).map_err(outside)? {
+            return Err(LoadError::Docker(uses.to_owned()));
+        }
     }
-    Err(missing())
+    Err(LoadError::Missing { uses: uses.to_owned(), folder })
 }

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fs_err as fs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,7 +25,7 @@ use crate::host::spawn_here;
 use crate::launch::output_pipe;
 use crate::machine::{Kind, Machine, MachineError, Teardown};
 use crate::orphans;
-use crate::process::{Output, Process, ProcessSpec, SpawnError, Stdin};
+use crate::process::{Output, Process, ProcessSpec, SpawnError, Stdin, Waited};
 use crate::signal::Signal;
 
 /// How long a start or a teardown may take before the sandbox is given up, in milliseconds.
@@ -226,10 +227,11 @@ impl Machine for Sandbox {
             let orphans = answer.number().and_then(|_| answer.number()).unwrap_or_default();
             found.orphans_killed = usize::try_from(orphans).unwrap_or_default();
         }
-        if let Some(Inside { control, helper, _uplink }) = inside {
+        if let Some(Inside { control, mut helper, _uplink }) = inside {
             // The helper ends when the kernel has ended everything inside.
             drop(control);
-            if !helper.wait_blocking(LIMIT_MS) {
+            let ended = helper.wait_blocking(None, Some(Duration::from_millis(LIMIT_MS)));
+            if !matches!(ended, Ok(Waited::Ended(_))) {
                 return Err(MachineError::Stuck { limit_ms: LIMIT_MS });
             }
         }

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::time::Duration;
 
-use loopline_sandbox::{Host, Machine as _, Output, Signal, SpawnError, Stdin};
+use loopline_sandbox::{Host, Machine as _, Output, Signal, SpawnError, Stdin, Waited};
 
 use crate::support::{bash, block_on, is_alive, read_all, read_line};
 
@@ -17,6 +19,27 @@ fn both_streams_share_one_pipe_in_order_and_the_status_is_the_programs() {
     let status = block_on(process.wait()).unwrap();
     assert_eq!(status.code(), Some(7));
     assert_eq!(block_on(process.wait()).unwrap().code(), Some(7));
+}
+
+#[test]
+fn a_wait_without_a_runtime_ends_with_the_process_the_wake_or_the_limit() {
+    let host = Host::new("job");
+    let mut process = host.spawn(&bash("read -r x || exit 3", Path::new("/"))).unwrap();
+    assert!(
+        matches!(process.wait_blocking(None, None), Ok(Waited::Ended(s)) if s.code() == Some(3))
+    );
+    let (held, input) = std::io::pipe().unwrap();
+    let mut spec = bash("read -r x || exit 3", Path::new("/"));
+    spec.stdin = Stdin::Fd(held.into());
+    let mut process = host.spawn(&spec).unwrap();
+    let (wake, mut waker) = std::io::pipe().unwrap();
+    assert_eq!(process.wait_blocking(None, Some(Duration::ZERO)).unwrap(), Waited::Late);
+    waker.write_all(b"x").unwrap();
+    assert_eq!(process.wait_blocking(Some(wake.as_fd()), None).unwrap(), Waited::Woken);
+    drop(input);
+    assert!(
+        matches!(process.wait_blocking(None, None), Ok(Waited::Ended(s)) if s.code() == Some(3))
+    );
 }
 
 #[test]

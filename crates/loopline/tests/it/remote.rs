@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::repository::Repository;
+use crate::repository::{Ran, Repository};
 
 /// Serves the repositories below `root` with git's own HTTP backend, until the process ends.
 fn serve(root: &Path) -> String {
@@ -94,6 +94,13 @@ fn publish(root: &Path, slug: &str, files: &[(&str, &str)]) -> String {
     source.git(&["rev-parse", "HEAD"]).trim().to_owned()
 }
 
+/// Runs a repository's workflows with actions from `address`.
+fn run_with(repository: &Repository, address: &str, arguments: &[&str]) -> Ran {
+    let mut command = repository.command(&["run"]);
+    command.args(arguments).env("LOOPLINE_ACTIONS_URL", address);
+    Ran::of(&command.output().unwrap())
+}
+
 const HELLO: &[(&str, &str)] = &[
     (
         "action.yml",
@@ -133,12 +140,7 @@ fn actions_and_workflows_come_from_a_git_server_and_then_from_the_cache() {
          with: {{name: everybody}}\n"
     );
     let repository = Repository::new([(".github/workflows/ci.yml", workflow.as_str())]);
-    let ran = repository
-        .command(&["run"])
-        .env("LOOPLINE_ACTIONS_URL", &address)
-        .output()
-        .map(|output| crate::repository::Ran::of(&output))
-        .unwrap();
+    let ran = run_with(&repository, &address, &[]);
     assert_eq!(ran.code, Some(0), "{}", ran.all());
     for line in [
         "hello tag",
@@ -165,8 +167,18 @@ fn an_action_that_is_not_there_or_leads_out_is_refused() {
     evil.git(&["tag", "v1"]);
     let target = server.path().join("acme/evil");
     evil.git(&["clone", "-q", "--bare", ".", &target.display().to_string()]);
+    // Judged by its text, each of these links stays inside.
+    let chain = Repository::new([("README", "the action.yml is outside\n")]);
+    std::os::unix::fs::symlink(".", chain.path().join("here")).unwrap();
+    std::os::unix::fs::symlink("here/../../..", chain.path().join("up")).unwrap();
+    std::os::unix::fs::symlink("up/planted.yml", chain.path().join("action.yml")).unwrap();
+    chain.commit("a chain of links out");
+    chain.git(&["tag", "v1"]);
+    let target = server.path().join("acme/chain");
+    chain.git(&["clone", "-q", "--bare", ".", &target.display().to_string()]);
     let address = serve(server.path());
     for (uses, reason) in [
+        ("acme/chain@v1", "a link that leads out of it: "),
         ("acme/tools@v9", "acme/tools@v9"),
         ("acme/none@v1", "acme/none@v1"),
         ("acme/evil@v1", "a link that leads out of it: m.js"),
@@ -176,15 +188,76 @@ fn an_action_that_is_not_there_or_leads_out_is_refused() {
              - run: echo not reached\n      - uses: {uses}\n"
         );
         let repository = Repository::new([(".github/workflows/ci.yml", workflow.as_str())]);
-        let ran = repository
-            .command(&["run"])
-            .env("LOOPLINE_ACTIONS_URL", &address)
-            .output()
-            .map(|output| crate::repository::Ran::of(&output))
-            .unwrap();
+        let ran = run_with(&repository, &address, &[]);
         assert_eq!(ran.code, Some(1), "{}", ran.all());
         assert!(ran.all().contains(reason), "`{reason}` is missing:\n{}", ran.all());
         assert!(!ran.out.contains("| not reached"), "{}", ran.all());
+    }
+}
+
+#[test]
+fn a_local_action_is_not_read_through_links_out_of_the_workspace() {
+    let workflow = "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n      \
+                    - uses: actions/checkout@v4\n      - uses: ./tool\n";
+    let repository = Repository::new([(".github/workflows/ci.yml", workflow)]);
+    let outside = repository.scratch().join("outside");
+    fs_err::create_dir(&outside).unwrap();
+    let action = "name: o\nruns: {using: composite, steps: [{run: echo leaked, shell: sh}]}\n";
+    fs_err::write(outside.join("action.yml"), action).unwrap();
+    std::os::unix::fs::symlink(&outside, repository.path().join("tool")).unwrap();
+    let ran = repository.loopline(&["run", "--executor", "host"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.all());
+    assert!(ran.all().contains("`./tool` leads out of its repository"), "{}", ran.all());
+    assert!(!ran.out.contains("leaked"), "{}", ran.all());
+}
+
+#[test]
+fn a_shallow_clone_runs_and_says_what_is_not_known() {
+    let repository = Repository::new([
+        (
+            ".github/workflows/ci.yml",
+            "on:\n  push:\n    paths: [never]\njobs:\n  j:\n    runs-on: ubuntu-latest\n    \
+             steps:\n      - uses: actions/checkout@v4\n      \
+             - run: echo \"history $(git log --oneline | wc -l)\"\n",
+        ),
+        ("file", "one"),
+    ]);
+    repository.write("file", "two");
+    repository.commit("second");
+    let clone = repository.scratch().join("clone");
+    let url = format!("file://{}", repository.path().display());
+    repository.git(&["clone", "-q", "--depth=1", &url, &clone.display().to_string()]);
+    let output = repository.command(&["run"]).current_dir(&clone).output().unwrap();
+    let ran = Ran::of(&output);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    assert!(ran.out.contains("history 1"), "{}", ran.all());
+    assert!(ran.all().contains("this clone is shallow"), "{}", ran.all());
+}
+
+#[test]
+fn repositories_whose_name_begins_with_a_dot_have_actions_and_workflows() {
+    let server = tempfile::tempdir().unwrap();
+    publish(server.path(), "acme/.github", HELLO);
+    let address = serve(server.path());
+    let workflow = "on: push\njobs:\n  use:\n    runs-on: ubuntu-latest\n    steps:\n      \
+         - uses: acme/.github@v1\n      - uses: acme/.github/sub@v1\n  \
+         shared:\n    uses: acme/.github/.github/workflows/shared.yml@v1\n    \
+         with: {name: all}\n";
+    let repository = Repository::new([(".github/workflows/ci.yml", workflow)]);
+    let ran = run_with(&repository, &address, &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    for line in ["hello world", "sub in acme/.github", "shared for all"] {
+        assert!(ran.out.contains(line), "`{line}` is missing:\n{}", ran.all());
+    }
+    let check = repository.loopline(&["check"]);
+    assert_eq!(check.code, Some(0), "{}", check.all());
+    for uses in ["acme/..@v1", ".acme/tools@v1"] {
+        let workflow = format!(
+            "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps: [{{uses: {uses}}}]\n"
+        );
+        let repository = Repository::new([(".github/workflows/ci.yml", workflow.as_str())]);
+        let ran = run_with(&repository, &address, &[]);
+        assert_ne!(ran.code, Some(0), "{}", ran.all());
     }
 }
 

@@ -96,7 +96,24 @@ fn read(repository: &Repository, notes: &mut Vec<String>) -> loopline_git::Resul
     facts.actor = actor(Some(&summary.author.name));
     facts.message = summary.message;
     facts.before = summary.parents.into_iter().next();
-    facts.changed_files = Some(repository.changed_files(facts.before.as_deref(), &commit)?);
+    let unknown = "so which files changed is not known and `paths` are not looked at";
+    if summary.is_boundary {
+        notes.push(format!(
+            "this clone is shallow and ends at this commit, {unknown} \
+             (`git fetch --unshallow` gets the rest)"
+        ));
+    } else {
+        facts.changed_files = match repository.changed_files(facts.before.as_deref(), &commit) {
+            Ok(files) => Some(files),
+            Err(error @ loopline_git::Error::Read { .. }) if repository.is_partial() => {
+                notes.push(format!(
+                    "this clone left objects out (`git clone --filter`), {unknown}: {error}"
+                ));
+                None
+            }
+            Err(error) => return Err(error),
+        };
+    }
     facts.sha = commit;
     Ok(facts)
 }

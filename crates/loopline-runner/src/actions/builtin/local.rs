@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use fs_err as fs;
 use loopline_clock::Clock;
-use loopline_sandbox::{Kind as MachineKind, Machine, Output, ProcessSpec, Signal, Stdin};
+use loopline_sandbox::{Kind as MachineKind, Machine, Output, ProcessSpec, Signal, Stdin, Waited};
 use loopline_workflow::run::{Event, JobKey, Recorder};
-use rustix::event::{PollFd, PollFlags, poll};
 use sha2::{Digest as _, Sha256};
 
 use super::checkout::Sources;
@@ -208,24 +207,12 @@ impl Bound {
 
 /// Waits for a process, and ends it once the step is cancelled.
 fn wait(mut process: loopline_sandbox::Process, cancel: &crate::Cancel) -> io::Result<Option<i32>> {
-    let failed = |error| io::Error::other(error);
-    loop {
-        if let Some(status) = process.try_wait().map_err(failed)? {
-            return Ok(status.code());
-        }
-        if cancel.is_cancelled() {
+    let asked = cancel.above(crate::Level::None);
+    match process.wait_blocking(asked, None).map_err(io::Error::other)? {
+        Waited::Ended(status) => Ok(status.code()),
+        Waited::Woken | Waited::Late => {
             process.signal(Signal::Kill)?;
-            return Ok(None);
-        }
-        let mut polled = vec![PollFd::from_borrowed_fd(process.end_descriptor()?, PollFlags::IN)];
-        polled.extend(
-            cancel
-                .above(crate::Level::None)
-                .map(|above| PollFd::from_borrowed_fd(above, PollFlags::IN)),
-        );
-        match poll(&mut polled, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            Ok(None)
         }
     }
 }
@@ -235,30 +222,4 @@ fn read(mut file: fs::File) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Sources of a run whose commits nothing else provides: its own working tree, and nothing
-/// from elsewhere.
-pub struct WorkingTree {
-    /// The repository's folder.
-    pub repository: PathBuf,
-}
-
-impl Sources for WorkingTree {
-    fn copy_working_tree(&self, target: &std::path::Path) -> Result<(), Failure> {
-        crate::workspace::copy_working_tree(&self.repository, target)
-            .map(|_| ())
-            .map_err(|error| Failure::of("copy the working tree", error))
-    }
-
-    fn clone_repository(
-        &self,
-        request: super::CloneRequest<'_>,
-        _target: &std::path::Path,
-    ) -> Result<super::Cloned, Failure> {
-        Err(Failure(format!(
-            "{} at `{}` cannot be fetched: the run has no access to other commits",
-            request.repository, request.reference
-        )))
-    }
 }

@@ -18,7 +18,7 @@ pub use artifact::unpack as unpack_artifact;
 pub use checkout::{CloneRequest, Cloned, Sources};
 pub use context::{Context, Failure, ProcessRun, Start};
 pub use find::{Equivalent, Kind, find};
-pub use local::{Local, Settings, WorkingTree};
+pub use local::{Local, Settings};
 
 #[cfg(test)]
 mod tests;
