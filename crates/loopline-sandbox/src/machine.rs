@@ -28,6 +28,10 @@ pub trait Machine: Send + Sync {
     /// Ends every process of the job, daemons and double-forked ones included, and says how many
     /// had outlived the processes that were started here. Nothing can be started afterwards.
     fn teardown(&self) -> Result<Teardown, MachineError>;
+
+    /// Says, after a teardown, that nobody will look at what the job left in the place itself, so
+    /// that it can be emptied for another job. The host keeps nothing.
+    fn discard(&self) {}
 }
 
 /// The kind of a [`Machine`].

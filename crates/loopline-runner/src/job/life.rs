@@ -67,7 +67,10 @@ impl Leftovers {
     /// Removes what is not kept.
     pub(crate) fn clear(self) {
         if let Some((host, start, machine)) = self.sandbox {
-            tear_down(&host, &start, &*machine);
+            let ended = tear_down(&host, &start, &*machine);
+            if ended && self.folder.is_some() {
+                machine.discard();
+            }
         }
         if let Some(folder) = self.folder {
             // A step may have taken away the permission to remove its files; the next prune

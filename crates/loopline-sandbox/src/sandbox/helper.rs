@@ -1,23 +1,23 @@
-//! The helper process: enters fresh namespaces and becomes their first process. It has one thread
-//! and no async runtime, because a process with threads can neither enter a user namespace nor
-//! fork safely.
+//! The fork server: a process of one thread and no async runtime, started once, that makes the
+//! first process of every sandbox. A process with threads can neither enter a user namespace nor
+//! fork safely, and starting a whole binary for each sandbox takes longer than all the rest.
 #![expect(unsafe_code, reason = "namespaces, fork and privileges have no safe interface")]
 
 use std::ffi::OsString;
-use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 
 use fs_err as fs;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, WaitOptions, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit, waitpid,
+    DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit,
 };
 use rustix::thread::{
-    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, UnshareFlags,
-    clear_ambient_capability_set, set_capabilities, set_capabilities_secure_bits, set_no_new_privs,
-    unshare_unsafe,
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    set_capabilities, set_capabilities_secure_bits, set_no_new_privs,
 };
 
 use super::protocol::{Decoder, Encoder, receive, send};
@@ -30,7 +30,9 @@ pub(super) const ARGUMENT: &str = "__sandbox-init";
 
 /// The answers to a start request.
 pub(super) const FAILED: u32 = 0;
-pub(super) const UNSHARED: u32 = 1;
+/// From the server: the first process is there, and this is its descriptor.
+pub(super) const STARTED: u32 = 1;
+/// From the first process: the view stands.
 pub(super) const READY: u32 = 2;
 
 /// Becomes the sandbox helper if this process was started as one, and returns otherwise.
@@ -71,35 +73,84 @@ macro_rules! run_helper_in_tests {
 
 /// What the owner asks for.
 struct Request {
-    /// Whether the owner writes the map of user ids, or the helper maps its own id.
-    owner_maps: bool,
+    /// Whether the owner is root, who may map every user and set groups.
+    by_root: bool,
     wants_tunnel: bool,
     hostname: OsString,
-    root: PathBuf,
     old: String,
     plan: Vec<Operation>,
 }
 
+/// Serves until the owner is gone. Sandboxes that are still there then end too.
 fn run() -> io::Result<()> {
-    let socket = take_socket()?;
-    let Some((message, _)) = receive(socket.as_fd())? else { return Ok(()) };
-    let request = read(&message)?;
-    if let Err(failed) = separate(&socket, &request) {
-        return report(&socket, failed);
+    let owner = take_socket()?;
+    // SAFETY: sets a disposition. The kernel reaps the first processes; their ends are learnt
+    // from process descriptors.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let mut owner = Some(owner);
+    while let Some(socket) = &owner {
+        let Some((message, descriptors)) = receive(socket.as_fd())? else { return Ok(()) };
+        let Some(control) = descriptors.into_iter().next() else { continue };
+        let request = read(&message)?;
+        let (go, wait) = pipe_with(PipeFlags::CLOEXEC).map(|(wait, go)| (go, wait))?;
+        match clone_apart() {
+            Ok(None) => {
+                // Nobody but the server may hold these, so that their ends are seen.
+                drop((owner.take(), go));
+                // SAFETY: as above; this process waits for its children itself.
+                unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+                return first_process(control, wait, &request);
+            }
+            Ok(Some((child, end))) => {
+                drop(wait);
+                let mapped = step(map_users(child, request.by_root), || "map the users".to_owned());
+                let told = mapped.and_then(|()| {
+                    let message = Encoder::default().number(STARTED).finish();
+                    let told = send(control.as_fd(), &message, &[end.as_fd()]);
+                    step(told, || "tell of the first process".to_owned())
+                });
+                match told {
+                    Ok(()) => fs::File::from_parts(go.into(), "go").write_all(&[1])?,
+                    // The child ends when its pipe does; an owner that is gone needs no report.
+                    Err(failed) => drop(report(&control, failed)),
+                }
+            }
+            Err(source) => {
+                let failed = Failed { step: "create the namespaces".to_owned(), source };
+                // An owner that has given up on this sandbox may ask for others.
+                let _ = report(&control, failed);
+            }
+        }
     }
-    // SAFETY: this process has one thread, so the child may do anything a new process may.
-    match unsafe { libc::fork() } {
-        -1 => {
-            let source = io::Error::last_os_error();
-            report(&socket, Failed { step: "start the first process".to_owned(), source })
-        }
-        0 => first_process(socket, &request),
-        _ => {
-            // Only the first process may hold the socket, so that its end is the socket's.
-            drop(socket);
-            while let Err(rustix::io::Errno::INTR) = waitpid(None, WaitOptions::empty()) {}
-            Ok(())
-        }
+    Ok(())
+}
+
+/// Forks into fresh namespaces. Returns the child and a descriptor of it in the parent, nothing
+/// in the child.
+fn clone_apart() -> io::Result<Option<(libc::pid_t, OwnedFd)>> {
+    let mut end: libc::c_int = -1;
+    // SAFETY: `clone_args` is a C structure of integers; all zeroes is valid.
+    let mut request: libc::clone_args = unsafe { std::mem::zeroed() };
+    let flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWNET
+        | libc::CLONE_PIDFD;
+    request.flags = u64::from(flags.cast_unsigned());
+    request.pidfd = (&raw mut end).addr() as u64;
+    request.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    // SAFETY: without a stack of its own the child goes on like one of fork(2) on a copy of the
+    // memory. This process has one thread, so no lock is held by another. The request and the
+    // place for the descriptor outlive the call.
+    let child =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw const request, size_of_val(&request)) };
+    match libc::pid_t::try_from(child).map_err(io::Error::other)? {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        // SAFETY: the kernel has put a new descriptor there, which nobody else owns.
+        child => Ok(Some((child, unsafe { OwnedFd::from_raw_fd(end) }))),
     }
 }
 
@@ -114,10 +165,9 @@ fn take_socket() -> io::Result<OwnedFd> {
 fn read(message: &[u8]) -> io::Result<Request> {
     let mut message = Decoder::new(message);
     let request = Request {
-        owner_maps: message.number()? == 1,
+        by_root: message.number()? == 1,
         wants_tunnel: message.number()? == 1,
         hostname: message.bytes()?,
-        root: message.bytes()?.into(),
         old: message.bytes()?.to_string_lossy().into_owned(),
         plan: message.list(decode)?,
     };
@@ -128,33 +178,31 @@ fn read(message: &[u8]) -> io::Result<Request> {
     }
 }
 
-/// Creates the namespaces and maps the user into them.
-fn separate(socket: &OwnedFd, request: &Request) -> Result<(), Failed> {
-    let user = rustix::process::geteuid();
-    let group = rustix::process::getegid();
-    let flags = UnshareFlags::NEWUSER
-        | UnshareFlags::NEWNS
-        | UnshareFlags::NEWPID
-        | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWUTS
-        | UnshareFlags::NEWNET;
-    // SAFETY: the process has one thread and shares its descriptors with nobody.
-    step(unsafe { unshare_unsafe(flags) }, || "create the namespaces".to_owned())?;
-    let map = || "map the user".to_owned();
-    if request.owner_maps {
-        let message = Encoder::default().number(UNSHARED).finish();
-        step(send(socket.as_fd(), &message, &[]), map)?;
-        let answer = step(receive(socket.as_fd()), map)?;
-        if answer.is_none() {
-            let source = io::ErrorKind::UnexpectedEof.into();
-            return Err(Failed { step: map(), source });
-        }
-        return Ok(());
+/// Maps every user and group root knows to itself, so that files keep their owners inside; for
+/// anybody else only their own.
+fn map_users(child: libc::pid_t, by_root: bool) -> io::Result<()> {
+    let own = |name: &str| Path::new("/proc/self").join(name);
+    let theirs = |name: &str| Path::new("/proc").join(child.to_string()).join(name);
+    if !by_root {
+        fs::write(theirs("setgroups"), "deny")?;
+        let user = rustix::process::geteuid().as_raw();
+        let group = rustix::process::getegid().as_raw();
+        fs::write(theirs("uid_map"), format!("{user} {user} 1"))?;
+        return fs::write(theirs("gid_map"), format!("{group} {group} 1"));
     }
-    step(fs::write("/proc/self/setgroups", "deny"), map)?;
-    let (user, group) = (user.as_raw(), group.as_raw());
-    step(fs::write("/proc/self/uid_map", format!("{user} {user} 1")), map)?;
-    step(fs::write("/proc/self/gid_map", format!("{group} {group} 1")), map)
+    for name in ["uid_map", "gid_map"] {
+        let mut map = String::new();
+        for line in fs::read_to_string(own(name))?.lines() {
+            let mut fields = line.split_ascii_whitespace();
+            if let (Some(first), Some(_), Some(count)) =
+                (fields.next(), fields.next(), fields.next())
+            {
+                map.push_str(&format!("{first} {first} {count}\n"));
+            }
+        }
+        fs::write(theirs(name), map)?;
+    }
+    Ok(())
 }
 
 fn report(socket: &OwnedFd, failed: Failed) -> io::Result<()> {
@@ -170,7 +218,14 @@ fn report(socket: &OwnedFd, failed: Failed) -> io::Result<()> {
 }
 
 /// Sets the sandbox up from inside and serves it to its end.
-fn first_process(socket: OwnedFd, request: &Request) -> io::Result<()> {
+fn first_process(socket: OwnedFd, wait: OwnedFd, request: &Request) -> io::Result<()> {
+    // Before the wait, so that a server that ends meanwhile is noticed one way or the other.
+    set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    let mut go = [0];
+    if rustix::io::read(&wait, &mut go)? != 1 {
+        return Ok(());
+    }
+    drop(wait);
     match prepare(request) {
         Ok((mut notes, tunnel)) => {
             let tunnel = tunnel.unwrap_or_else(|error| {
@@ -196,8 +251,6 @@ fn first_process(socket: OwnedFd, request: &Request) -> io::Result<()> {
 type Tunnel = Result<Option<OwnedFd>, Option<io::Error>>;
 
 fn prepare(request: &Request) -> Result<(Vec<String>, Tunnel), Failed> {
-    let kill = Some(rustix::process::Signal::KILL);
-    step(set_parent_process_death_signal(kill), || "tie the sandbox to its owner".to_owned())?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     step(rustix::system::sethostname(request.hostname.as_encoded_bytes()), || {
         "set the host name".to_owned()
@@ -208,8 +261,8 @@ fn prepare(request: &Request) -> Result<(Vec<String>, Tunnel), Failed> {
     } else {
         Err(None)
     };
-    let notes = enter(Path::new(&request.root), &request.old, &request.plan)?;
-    step(drop_privileges(request.owner_maps), || "drop privileges".to_owned())?;
+    let notes = enter(&request.old, &request.plan)?;
+    step(drop_privileges(request.by_root), || "drop privileges".to_owned())?;
     Ok((notes, tunnel))
 }
 

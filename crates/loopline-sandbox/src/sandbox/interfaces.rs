@@ -34,6 +34,12 @@ pub(super) fn open_tunnel() -> io::Result<OwnedFd> {
     request.ifr_ifru.ifru_flags =
         libc::c_short::try_from(libc::IFF_TUN | libc::IFF_NO_PI).map_err(io::Error::other)?;
     call(&tunnel, libc::TUNSETIFF, &mut request)?;
+    // Without this, closing the descriptor waits for the kernel to take the device apart, tens
+    // of milliseconds; so it goes with its namespace, in the background.
+    // SAFETY: the code takes an integer.
+    if unsafe { libc::ioctl(tunnel.as_raw_fd(), libc::TUNSETPERSIST, 1) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
     let control = control()?;
     let mut request = named(TUNNEL);
     request.ifr_ifru.ifru_addr = address(JOB);

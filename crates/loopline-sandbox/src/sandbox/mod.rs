@@ -1,11 +1,13 @@
 //! The sandbox executor: fresh namespaces over a copy-on-write view of the host.
 //!
-//! The owner ([`Sandbox`]) plans the view as a list of operations and starts a single-threaded
-//! helper, which enters the namespaces, carries the operations out and becomes the sandbox's
-//! first process: it starts what it is told, reaps, and ends with its owner.
+//! The owner ([`Sandbox`]) plans the view as a list of operations and asks the fork server, a
+//! single-threaded process, for the sandbox's first process. That one carries the operations out
+//! in fresh namespaces, starts what it is told, reaps, and ends with its owner.
 
+mod fork_server;
 mod helper;
 mod interfaces;
+mod layers;
 mod owner;
 mod probe;
 mod protocol;
@@ -19,7 +21,7 @@ mod uplink;
 mod view;
 
 pub use helper::{maybe_run_helper, run_helper_before_main};
-pub use owner::{Sandbox, StartError};
+pub use owner::{Sandbox, StartError, warm_up};
 pub use probe::{Support, probe};
 pub(crate) use remote::Remote;
 pub use removal::remove_state;

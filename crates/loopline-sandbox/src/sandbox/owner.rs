@@ -5,14 +5,15 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use fs_err as fs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::pidfd_send_signal;
 
-use super::helper::{ARGUMENT, FAILED, READY, UNSHARED};
-use super::interfaces;
+use super::fork_server;
+use super::helper::{FAILED, READY, STARTED};
+use super::layers::Layers;
 use super::protocol::{Decoder, Encoder, receive, send};
 use super::remote::Remote;
 use super::serve::{
@@ -21,11 +22,9 @@ use super::serve::{
 use super::spec::{Network, SandboxSpec};
 use super::uplink::Uplink;
 use super::view::{HostFacts, encode, plan};
-use crate::host::spawn_here;
 use crate::launch::output_pipe;
 use crate::machine::{Kind, Machine, MachineError, Teardown};
-use crate::orphans;
-use crate::process::{Output, Process, ProcessSpec, SpawnError, Stdin, Waited};
+use crate::process::{Output, Process, ProcessSpec, SpawnError, Stdin};
 use crate::signal::Signal;
 
 /// How long a start or a teardown may take before the sandbox is given up, in milliseconds.
@@ -35,6 +34,8 @@ const LIMIT_MS: u64 = 10_000;
 #[derive(Debug)]
 pub struct Sandbox {
     notes: Vec<String>,
+    spec: SandboxSpec,
+    layers: Layers,
     inside: Mutex<Option<Inside>>,
 }
 
@@ -42,7 +43,8 @@ pub struct Sandbox {
 #[derive(Debug)]
 struct Inside {
     control: OwnedFd,
-    helper: Process,
+    /// A descriptor of the first process.
+    end: OwnedFd,
     _uplink: Option<Uplink>,
 }
 
@@ -81,34 +83,30 @@ pub enum StartError {
 }
 
 impl Sandbox {
-    /// Starts a sandbox. Takes about ten milliseconds and blocks for them.
+    /// Starts a sandbox. Takes a few milliseconds and blocks for them.
     pub fn start(spec: &SandboxSpec) -> Result<Self, StartError> {
         let facts = HostFacts::read().map_err(StartError::Prepare)?;
-        let root = spec.state.join("root");
-        fs::create_dir_all(&root).map_err(StartError::Prepare)?;
-        let root = fs::canonicalize(root).map_err(StartError::Prepare)?;
         let mut spec = spec.clone();
-        spec.state = fs::canonicalize(&spec.state).map_err(StartError::Prepare)?;
-        let plan = plan(&spec, &facts).map_err(StartError::Prepare)?;
-        write_names(&spec).map_err(StartError::Prepare)?;
+        spec.state = resolved(&spec.state).map_err(StartError::Prepare)?;
+        let (plan, layers) = plan(&spec, &facts).map_err(StartError::Prepare)?;
+        layers.lay(&spec.state, spec.pool.as_deref()).map_err(StartError::Prepare)?;
 
         let (ours, theirs) = pair().map_err(StartError::Talk)?;
-        let helper = start_helper(theirs).map_err(StartError::Helper)?;
-        let owner_maps = rustix::process::geteuid().is_root();
+        let by_root = rustix::process::geteuid().is_root();
         let wants_tunnel = spec.network == Network::User;
         let request = Encoder::default()
-            .number(u32::from(owner_maps))
+            .number(u32::from(by_root))
             .number(u32::from(wants_tunnel))
             .bytes(&spec.hostname)
-            .bytes(&root)
             .bytes(secret_name().map_err(StartError::Prepare)?)
             .list(&plan, encode)
             .finish();
-        send(ours.as_fd(), &request, &[]).map_err(StartError::Talk)?;
-        let (notes, tunnel) = await_ready(&ours, &helper)?;
-        let uplink = tunnel.map(Uplink::start).transpose().map_err(StartError::Talk)?;
-        let inside = Mutex::new(Some(Inside { control: ours, helper, _uplink: uplink }));
-        Ok(Self { notes, inside })
+        fork_server::ask(&request, theirs.as_fd())?;
+        drop(theirs);
+        let ready = await_ready(&ours)?;
+        let uplink = ready.tunnel.map(Uplink::start).transpose().map_err(StartError::Talk)?;
+        let inside = Inside { control: ours, end: ready.end, _uplink: uplink };
+        Ok(Self { notes: ready.notes, spec, layers, inside: Mutex::new(Some(inside)) })
     }
 
     /// Returns what is otherwise than asked for, in words: folders that are read-only or missing,
@@ -227,15 +225,24 @@ impl Machine for Sandbox {
             let orphans = answer.number().and_then(|_| answer.number()).unwrap_or_default();
             found.orphans_killed = usize::try_from(orphans).unwrap_or_default();
         }
-        if let Some(Inside { control, mut helper, _uplink }) = inside {
-            // The helper ends when the kernel has ended everything inside.
+        if let Some(Inside { control, end, _uplink }) = inside {
+            // The first process is gone when the kernel has ended everything inside.
             drop(control);
-            let ended = helper.wait_blocking(None, Some(Duration::from_millis(LIMIT_MS)));
-            if !matches!(ended, Ok(Waited::Ended(_))) {
+            if !wait_readable(&end, LIMIT_MS) {
+                // It cannot be waited for any longer, but it can be told.
+                let _ = pidfd_send_signal(&end, rustix::process::Signal::KILL);
                 return Err(MachineError::Stuck { limit_ms: LIMIT_MS });
             }
         }
         Ok(found)
+    }
+
+    fn discard(&self) {
+        let still_there = self.inside.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if let Some(pool) = self.spec.pool.as_ref().filter(|_| !still_there) {
+            // What cannot be put by is removed with the job's folder.
+            let _ = self.layers.put_by(&self.spec.state, pool);
+        }
     }
 }
 
@@ -246,48 +253,60 @@ impl Drop for Sandbox {
     }
 }
 
-fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Starts what the first sandbox would otherwise wait for; for a thread of its own.
+///
+/// # Errors
+/// Where the helper process cannot be started; the first sandbox would say the same.
+pub fn warm_up() -> Result<(), StartError> {
+    fork_server::warm_up()?;
+    super::secrets::hidden();
+    Ok(())
+}
+
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
-fn start_helper(socket: OwnedFd) -> Result<Process, SpawnError> {
-    orphans::adopt();
-    let spec = ProcessSpec {
-        program: "/proc/self/exe".into(),
-        args: vec![ARGUMENT.into()],
-        env: Vec::new(),
-        cwd: PathBuf::from("/"),
-        stdin: Stdin::Fd(socket),
-        output: Output::Inherit,
+/// Returns a path without links, of which the last part need not exist.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
     };
-    spawn_here(&spec, &[])
+    fs::create_dir_all(parent)?;
+    if fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
+        return fs::canonicalize(path);
+    }
+    Ok(fs::canonicalize(parent)?.join(name))
 }
 
-/// Waits for the helper to be ready, and maps its users if it asks for that.
-fn await_ready(
-    socket: &OwnedFd,
-    helper: &Process,
-) -> Result<(Vec<String>, Option<OwnedFd>), StartError> {
+/// A sandbox whose view stands.
+struct Ready {
+    end: OwnedFd,
+    notes: Vec<String>,
+    tunnel: Option<OwnedFd>,
+}
+
+/// Waits until the first process is ready.
+fn await_ready(socket: &OwnedFd) -> Result<Ready, StartError> {
+    let mut end = None;
     loop {
         if !wait_readable(socket, LIMIT_MS) {
+            if let Some(end) = end {
+                let _ = pidfd_send_signal(&end, rustix::process::Signal::KILL);
+            }
             return Err(StartError::Stuck { limit_ms: LIMIT_MS });
         }
         let received = receive(socket.as_fd()).map_err(StartError::Talk)?;
         let (message, descriptors) = received.ok_or(StartError::HelperEnded)?;
         let mut message = Decoder::new(&message);
         match message.number().map_err(StartError::Talk)? {
-            UNSHARED => {
-                map_users(helper.id()).map_err(|source| StartError::Refused {
-                    step: "map the users".to_owned(),
-                    source,
-                })?;
-                send(socket.as_fd(), &[], &[]).map_err(StartError::Talk)?;
-            }
+            STARTED => end = descriptors.into_iter().next(),
             READY => {
                 let notes = message
                     .list(|message| Ok(message.bytes()?.to_string_lossy().into_owned()))
                     .map_err(StartError::Talk)?;
-                return Ok((notes, descriptors.into_iter().next()));
+                let end = end.ok_or(StartError::HelperEnded)?;
+                return Ok(Ready { end, notes, tunnel: descriptors.into_iter().next() });
             }
             FAILED => {
                 let step = message.bytes().map_err(StartError::Talk)?;
@@ -304,24 +323,6 @@ fn await_ready(
             _ => return Err(StartError::Talk(io::ErrorKind::InvalidData.into())),
         }
     }
-}
-
-/// Maps every user and group root knows to itself, so that files keep their owners inside.
-fn map_users(helper: u32) -> io::Result<()> {
-    for name in ["uid_map", "gid_map"] {
-        let ours = fs::read_to_string(Path::new("/proc/self").join(name))?;
-        let mut map = String::new();
-        for line in ours.lines() {
-            let mut fields = line.split_ascii_whitespace();
-            if let (Some(first), Some(_), Some(count)) =
-                (fields.next(), fields.next(), fields.next())
-            {
-                map.push_str(&format!("{first} {first} {count}\n"));
-            }
-        }
-        fs::write(format!("/proc/{helper}/{name}"), map)?;
-    }
-    Ok(())
 }
 
 fn wait_readable(socket: &OwnedFd, limit_ms: u64) -> bool {
@@ -341,33 +342,4 @@ fn secret_name() -> io::Result<String> {
     let mut bytes = [0; 16];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Lays the files of `/etc` that tell the sandbox's own names into its layer.
-fn write_names(spec: &SandboxSpec) -> io::Result<()> {
-    let folder = spec.state.join("layers/etc/upper");
-    if !folder.is_dir() {
-        return Ok(());
-    }
-    let name = &spec.hostname;
-    let resolver = match spec.network {
-        Network::User => format!("nameserver {}\n", interfaces::RESOLVER),
-        Network::None => String::new(),
-    };
-    let files = [
-        ("resolv.conf", resolver),
-        ("hosts", format!("127.0.0.1 localhost {name}\n::1 localhost\n")),
-        ("hostname", format!("{name}\n")),
-    ];
-    for (file, text) in files {
-        let path = folder.join(file);
-        // A former job may have left anything there, a link for example.
-        match fs::symlink_metadata(&path) {
-            Ok(it) if it.is_dir() => fs::remove_dir_all(&path)?,
-            Ok(_) => fs::remove_file(&path)?,
-            Err(_) => {}
-        }
-        fs::write(path, text)?;
-    }
-    Ok(())
 }

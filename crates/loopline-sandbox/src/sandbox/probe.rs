@@ -29,8 +29,10 @@ pub enum Support {
 pub fn probe(scratch: &Path) -> Support {
     let spec = SandboxSpec {
         state: scratch.to_owned(),
+        pool: None,
         home: "/root".into(),
         binds: Vec::new(),
+        scaffolds: Vec::new(),
         hostname: "probe".to_owned(),
         network: Network::User,
     };

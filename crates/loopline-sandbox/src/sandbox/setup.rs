@@ -2,7 +2,7 @@
 //! how to fall back when a mount is refused.
 #![expect(unsafe_code, reason = "rustix has no mount_setattr")]
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -50,11 +50,19 @@ const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// Where the empty file and folder that cover secrets come from; gone once the view stands.
 const COVER: &str = "/.cover";
 
-/// Builds the view and makes it the root. `root` is an empty folder, `old` an unguessable name
-/// for the host's root meanwhile. Returns what had to be done otherwise than planned.
-pub(super) fn enter(root: &Path, old: &str, plan: &[Operation]) -> Result<Vec<String>, Failed> {
+/// Where files come from that an overlay shows above the host's; gone once it is mounted.
+const ABOVE: &str = "/.above";
+
+/// Where the new root stands until it is the root: a folder that every host has, and in which no
+/// state folder can be.
+const ROOT: &str = "/proc";
+
+/// Builds the view and makes it the root. `old` is an unguessable name for the host's root
+/// meanwhile. Returns what had to be done otherwise than planned.
+pub(super) fn enter(old: &str, plan: &[Operation]) -> Result<Vec<String>, Failed> {
     let all = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
     step(mount_change("/", all), || "separate the mounts".to_owned())?;
+    let root = Path::new(ROOT);
     step(memory(root, "size=16m,mode=755"), || "mount the new root".to_owned())?;
     let host = Path::new("/").join(old);
     let put_old = root.join(old);
@@ -84,10 +92,10 @@ fn carry_out(operation: &Operation, host: &Path, notes: &mut Vec<String>) -> Res
         Operation::Link { target, to } => {
             step(link(to, target), || format!("create {}", target.display()))
         }
-        Operation::Overlay { target, lower, layer } => {
+        Operation::Overlay { target, lower, upper, work, files } => {
             let lower = on_host(lower);
-            let layer = on_host(layer);
-            let Err(error) = overlay(target, &lower, &layer) else { return Ok(()) };
+            let (upper, work) = (on_host(upper), on_host(work));
+            let Err(error) = overlay(target, &lower, &upper, &work, files) else { return Ok(()) };
             notes.push(format!("{} is read-only: no overlay ({error})", target.display()));
             step(bind(target, &lower, true), || format!("mount {}", target.display()))
         }
@@ -138,14 +146,25 @@ fn memory(target: &Path, options: &str) -> io::Result<()> {
     Ok(mount("tmpfs", target, "tmpfs", flags, options.as_c_str())?)
 }
 
-fn overlay(target: &Path, lower: &Path, layer: &Path) -> io::Result<()> {
+fn overlay(
+    target: &Path,
+    lower: &Path,
+    upper: &Path,
+    work: &Path,
+    files: &[(OsString, OsString)],
+) -> io::Result<()> {
     // Overlay reads commas and colons as separators unless they are escaped.
-    let mut options = Vec::new();
-    let parts = [
-        ("lowerdir=", lower.to_owned()),
-        (",upperdir=", layer.join("upper")),
-        (",workdir=", layer.join("work")),
-    ];
+    let mut options = b"lowerdir=".to_vec();
+    if !files.is_empty() {
+        folder(Path::new(ABOVE))?;
+        memory(Path::new(ABOVE), "size=1m,mode=755")?;
+        for (name, text) in files {
+            fs::write(Path::new(ABOVE).join(name), text.as_bytes())?;
+        }
+        options.extend(ABOVE.as_bytes());
+        options.push(b':');
+    }
+    let parts = [("", lower), (",upperdir=", upper), (",workdir=", work)];
     for (name, path) in parts {
         options.extend(name.as_bytes());
         for &byte in path.as_os_str().as_bytes() {
@@ -155,10 +174,18 @@ fn overlay(target: &Path, lower: &Path, layer: &Path) -> io::Result<()> {
             options.push(byte);
         }
     }
-    options.extend(b",userxattr");
+    // Volatile, because an end of the mount would otherwise wait until everything that anybody
+    // has written to the disk is on it.
+    options.extend(b",userxattr,volatile");
     let options = CString::new(options)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    Ok(mount("overlay", target, "overlay", flags, options.as_c_str())?)
+    let mounted = mount("overlay", target, "overlay", flags, options.as_c_str());
+    if !files.is_empty() {
+        // The overlay keeps what it needs.
+        unmount(ABOVE, UnmountFlags::DETACH)?;
+        fs::remove_dir(ABOVE)?;
+    }
+    Ok(mounted?)
 }
 
 fn bind(target: &Path, source: &Path, read_only: bool) -> io::Result<()> {

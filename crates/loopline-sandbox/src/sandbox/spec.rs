@@ -8,11 +8,15 @@ pub struct SandboxSpec {
     /// A folder on disk for the sandbox's own layers: what the job writes outside its binds.
     /// Starting again over the same folder shows the sandbox as it was left.
     pub state: PathBuf,
+    /// A folder on the same disk where emptied layers wait for their next use, if they may.
+    pub pool: Option<PathBuf>,
     /// The home of the job: the user's own path, under which the job sees an empty folder of its
     /// own and the toolchains of the real home, read-only.
     pub home: PathBuf,
     /// The host's folders and files the job is given, parents before children.
     pub binds: Vec<Bind>,
+    /// Folders that hold nothing but targets of binds; those are then made in memory.
+    pub scaffolds: Vec<PathBuf>,
     /// The host name inside.
     pub hostname: String,
     /// What the job reaches besides itself.

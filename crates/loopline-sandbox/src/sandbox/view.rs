@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::interfaces;
+use super::layers::Layers;
 use super::protocol::{Decoder, Encoder};
 use super::secrets;
-use super::spec::SandboxSpec;
+use super::spec::{Network, SandboxSpec};
 
 /// One step from an empty root to the sandbox's view. Targets are paths inside, sources are real
 /// paths of the host, without symbolic links.
@@ -19,8 +21,15 @@ pub(super) enum Operation {
     Folder(PathBuf),
     /// Creates a symbolic link.
     Link { target: PathBuf, to: PathBuf },
-    /// Mounts a folder copy-on-write; read-only where that is impossible.
-    Overlay { target: PathBuf, lower: PathBuf, layer: PathBuf },
+    /// Mounts a folder copy-on-write, with these files above the host's; read-only where that is
+    /// impossible.
+    Overlay {
+        target: PathBuf,
+        lower: PathBuf,
+        upper: PathBuf,
+        work: PathBuf,
+        files: Vec<(OsString, OsString)>,
+    },
     /// Makes a folder or file of the host visible.
     Bind { target: PathBuf, source: PathBuf, read_only: bool, required: bool },
     /// Mounts a file system that lives in memory.
@@ -93,25 +102,30 @@ impl HostFacts {
     }
 }
 
-/// Plans the view and creates the folders of the layers it needs.
-pub(super) fn plan(spec: &SandboxSpec, facts: &HostFacts) -> io::Result<Vec<Operation>> {
+/// Plans the view, and the layers it needs.
+pub(super) fn plan(spec: &SandboxSpec, facts: &HostFacts) -> io::Result<(Vec<Operation>, Layers)> {
     let mut plan = Vec::new();
-    let layers = spec.state.join("layers");
+    let mut layers = Layers::default();
     for path in SYSTEM.iter().map(Path::new) {
         let Ok(metadata) = fs::symlink_metadata(path) else { continue };
         if metadata.is_symlink() {
             plan.push(Operation::Link { target: path.to_owned(), to: fs::read_link(path)? });
         } else if metadata.is_dir() {
-            let name = path.file_name().unwrap_or_default();
-            let layer = layers.join(name);
-            for part in ["upper", "work"] {
-                fs::create_dir_all(layer.join(part))?;
-            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             plan.push(Operation::Folder(path.to_owned()));
+            if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+                own(spec, &name, path, &mut plan, &mut layers);
+                continue;
+            }
+            let (upper, work) = (format!("{name}.upper"), format!("{name}.work"));
+            layers.folder(upper.as_ref());
+            layers.work_folder(work.as_ref());
             plan.push(Operation::Overlay {
                 target: path.to_owned(),
                 lower: path.to_owned(),
-                layer,
+                upper: spec.state.join(upper),
+                work: spec.state.join(work),
+                files: if name == "etc" { names(spec) } else { Vec::new() },
             });
             for below in facts.mount_points.iter().filter(|it| it.starts_with(path) && *it != path)
             {
@@ -125,9 +139,15 @@ pub(super) fn plan(spec: &SandboxSpec, facts: &HostFacts) -> io::Result<Vec<Oper
         }
     }
     plan.extend(facts.hidden.iter().cloned().map(Operation::Hide));
-    own_folders(spec, &mut plan)?;
+    own_folders(spec, &mut plan, &mut layers);
     devices(&mut plan);
     plan.push(Operation::Kernel);
+    for target in &spec.scaffolds {
+        plan.push(Operation::Memory {
+            target: target.clone(),
+            options: "size=1m,mode=755".to_owned(),
+        });
+    }
     for bind in &spec.binds {
         plan.push(Operation::Bind {
             target: bind.target.clone(),
@@ -136,27 +156,50 @@ pub(super) fn plan(spec: &SandboxSpec, facts: &HostFacts) -> io::Result<Vec<Oper
             required: true,
         });
     }
-    Ok(plan)
+    mount_points_in_layers(spec, &plan, &mut layers);
+    Ok((plan, layers))
+}
+
+/// Gives the job a folder of its own.
+fn own(
+    spec: &SandboxSpec,
+    name: &str,
+    target: &Path,
+    plan: &mut Vec<Operation>,
+    layers: &mut Layers,
+) {
+    layers.folder(name.as_ref());
+    plan.push(Operation::Bind {
+        target: target.to_owned(),
+        source: spec.state.join(name),
+        read_only: false,
+        required: true,
+    });
+}
+
+/// The files of `/etc` that tell the sandbox's own names.
+fn names(spec: &SandboxSpec) -> Vec<(OsString, OsString)> {
+    let name = &spec.hostname;
+    let resolver = match spec.network {
+        Network::User => format!("nameserver {}\n", interfaces::RESOLVER),
+        Network::None => String::new(),
+    };
+    [
+        ("resolv.conf", resolver),
+        ("hosts", format!("127.0.0.1 localhost {name}\n::1 localhost\n")),
+        ("hostname", format!("{name}\n")),
+    ]
+    .map(|(file, text)| (file.into(), text.into()))
+    .into()
 }
 
 /// The folders that are the job's alone: temporary files, `/var`, the home.
-fn own_folders(spec: &SandboxSpec, plan: &mut Vec<Operation>) -> io::Result<()> {
-    let own = |name: &str, target: &Path, plan: &mut Vec<Operation>| -> io::Result<()> {
-        let source = spec.state.join(name);
-        fs::create_dir_all(&source)?;
-        plan.push(Operation::Bind {
-            target: target.to_owned(),
-            source: fs::canonicalize(source)?,
-            read_only: false,
-            required: true,
-        });
-        Ok(())
-    };
+fn own_folders(spec: &SandboxSpec, plan: &mut Vec<Operation>, layers: &mut Layers) {
     for folder in ["var/tmp", "var/cache", "var/lib", "var/log"] {
-        fs::create_dir_all(spec.state.join(folder))?;
+        layers.folder(folder.as_ref());
     }
-    own("var", Path::new("/var"), plan)?;
-    own("tmp", Path::new("/tmp"), plan)?;
+    own(spec, "var", Path::new("/var"), plan, layers);
+    own(spec, "tmp", Path::new("/tmp"), plan, layers);
     plan.push(Operation::Memory { target: "/run".into(), options: "size=64m,mode=755".to_owned() });
     for path in INSTALLED.iter().map(PathBuf::from).filter(|path| path.is_dir()) {
         plan.push(Operation::Bind {
@@ -166,14 +209,38 @@ fn own_folders(spec: &SandboxSpec, plan: &mut Vec<Operation>) -> io::Result<()> 
             required: false,
         });
     }
-    own("home", &spec.home, plan)?;
+    own(spec, "home", &spec.home, plan, layers);
     for path in TOOLCHAINS.iter().map(|name| spec.home.join(name)) {
         let Ok(source) = fs::canonicalize(&path) else { continue };
         if source.is_dir() {
             plan.push(Operation::Bind { target: path, source, read_only: true, required: false });
         }
     }
-    Ok(())
+}
+
+/// Adds the mount points that lie in folders of the job's own, so that they are made once.
+fn mount_points_in_layers(spec: &SandboxSpec, plan: &[Operation], layers: &mut Layers) {
+    // The innermost folder that something is mounted on decides where a mount point is made.
+    let mut mounted: Vec<(&Path, Option<&Path>)> = Vec::new();
+    for operation in plan {
+        let (target, source) = match operation {
+            Operation::Bind { target, source, .. } => (target, Some(source.as_path())),
+            Operation::Overlay { target, .. } | Operation::Memory { target, .. } => (target, None),
+            _ => continue,
+        };
+        let below = mounted
+            .iter()
+            .filter(|(folder, _)| target.starts_with(folder) && target != folder)
+            .max_by_key(|(folder, _)| folder.as_os_str().len());
+        if let Some((folder, Some(layer))) = below
+            && let (Ok(inside), Ok(path)) =
+                (layer.strip_prefix(&spec.state), target.strip_prefix(folder))
+            && source.is_none_or(Path::is_dir)
+        {
+            layers.folder(&inside.join(path));
+        }
+        mounted.push((target, source));
+    }
 }
 
 fn devices(plan: &mut Vec<Operation>) {
@@ -235,9 +302,13 @@ pub(super) fn encode(message: Encoder, operation: &Operation) -> Encoder {
     match operation {
         Operation::Folder(path) => message.number(0).bytes(path),
         Operation::Link { target, to } => message.number(1).bytes(target).bytes(to),
-        Operation::Overlay { target, lower, layer } => {
-            message.number(2).bytes(target).bytes(lower).bytes(layer)
-        }
+        Operation::Overlay { target, lower, upper, work, files } => message
+            .number(2)
+            .bytes(target)
+            .bytes(lower)
+            .bytes(upper)
+            .bytes(work)
+            .list(files, |message, (name, text)| message.bytes(name).bytes(text)),
         Operation::Bind { target, source, read_only, required } => message
             .number(3)
             .bytes(target)
@@ -258,7 +329,9 @@ pub(super) fn decode(message: &mut Decoder<'_>) -> io::Result<Operation> {
         2 => Operation::Overlay {
             target: message.bytes()?.into(),
             lower: message.bytes()?.into(),
-            layer: message.bytes()?.into(),
+            upper: message.bytes()?.into(),
+            work: message.bytes()?.into(),
+            files: message.list(|message| Ok((message.bytes()?, message.bytes()?)))?,
         },
         3 => Operation::Bind {
             target: message.bytes()?.into(),

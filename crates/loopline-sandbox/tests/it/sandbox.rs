@@ -23,12 +23,14 @@ fn start() -> Option<(tempfile::TempDir, Sandbox)> {
 fn spec(scratch: &Path, network: Network) -> SandboxSpec {
     SandboxSpec {
         state: scratch.join("state"),
+        pool: Some(scratch.join("pool")),
         home: home(),
         binds: vec![Bind {
             source: scratch.join("work"),
             target: "/build/work".into(),
             read_only: false,
         }],
+        scaffolds: vec!["/build".into()],
         hostname: "box".to_owned(),
         network,
     }
@@ -156,6 +158,7 @@ fn what_a_job_writes_to_system_folders_stays_in_its_layer() {
 
     // Started again over the same layers it is as it was left.
     let again = start_in(scratch.path(), Network::None).unwrap();
+    assert_eq!(again.notes(), [""; 0]);
     assert_eq!(
         run(&again, "cat /usr/loopline-test; test -e /usr/bin/env || echo gone"),
         "mine\ngone\n"
@@ -188,6 +191,61 @@ fn what_a_sandbox_left_can_be_removed() {
     assert!(state.join("tmp/closed").exists());
     loopline_sandbox::remove_state(&state).unwrap();
     assert!(!state.exists());
+}
+
+/// Names everything below a folder.
+fn tree(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut left = vec![folder.to_owned()];
+    while let Some(folder) = left.pop() {
+        // The kernel's own folders are closed.
+        let Ok(entries) = fs_err::read_dir(folder) else { continue };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            found.push(path.display().to_string());
+            if path.is_dir() {
+                left.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn layers_serve_the_next_job_and_show_it_nothing_of_the_last() {
+    let Some((scratch, sandbox)) = start() else { return };
+    let home = home().display().to_string();
+    let see = format!(
+        "find /tmp /var /opt {home} -newer /etc/hostname -type f; ls -A /tmp /dev/shm; \
+                       stat -c %a /tmp /var /var/tmp {home}; getfattr -dR /tmp /var {home} 2>/dev/null"
+    );
+    let pristine = run(&sandbox, &see);
+    let script = format!(
+        "echo a > /tmp/a; mkdir -p /var/lib/x/y {home}/z; ln -s / {home}/root; chmod 1777 /tmp; \
+         echo b > /var/tmp/b; chmod 0 /var/cache; touch /usr/loopline-test /etc/loopline-test; \
+         echo changed > /etc/hosts; mkdir -m 0 /var/closed; rm -rf /etc/opt; \
+         setfattr -n user.mark -v 1 /var/log; true"
+    );
+    run(&sandbox, &script);
+    sandbox.teardown().unwrap();
+    sandbox.discard();
+    let state = scratch.path().join("state");
+    assert!(!state.exists());
+    let kept = tree(&scratch.path().join("pool"));
+    assert!(kept.iter().any(|path| path.ends_with("/0/home")), "{kept:?}");
+    assert!(!kept.iter().any(|path| path.ends_with("loopline-test") || path.ends_with("/z")));
+
+    let next = start_in(scratch.path(), Network::None).unwrap();
+    assert_eq!(next.notes(), [""; 0]);
+    assert_eq!(run(&next, &see), pristine);
+    let script = "ls -d /usr/loopline-test /etc/loopline-test /var/closed /var/lib/x 2>/dev/null; \
+                  grep -c localhost /etc/hosts; test -d /etc/opt && echo back; ls /var";
+    assert_eq!(run(&next, script), "2\nback\ncache\nlib\nlog\ntmp\n");
+    assert!(!scratch.path().join("pool/0").exists());
+    // A sandbox that still runs keeps its layers.
+    next.discard();
+    assert!(state.join("home").exists());
 }
 
 #[test]

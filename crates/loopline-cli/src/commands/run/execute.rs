@@ -89,6 +89,10 @@ pub(crate) fn all(
     earlier: Option<&Earlier>,
 ) -> Outcome {
     let data = open::data_folder()?;
+    if request.sandbox != Some(false) {
+        // Beside the planning; should it fail, the first sandbox will say why.
+        std::thread::spawn(loopline_sandbox::warm_up);
+    }
     let cancel = Cancel::new()?;
     let listening = Listening::start(&cancel)?;
     let mut status = Status::Ok;

@@ -12,6 +12,9 @@ use loopline_workflow::run::JobKey;
 use super::request::Request;
 use crate::environment;
 
+/// The folder of the data folder in which emptied layers of sandboxes wait for their next use.
+const LAYERS: &str = "layers";
+
 /// Jobs as processes of this machine.
 pub(crate) struct OnHost;
 
@@ -29,6 +32,8 @@ pub(crate) struct InSandbox {
     pub(crate) readable: Vec<PathBuf>,
     /// Whether jobs reach the internet.
     pub(crate) network: bool,
+    /// Where emptied layers wait for their next use.
+    pub(crate) pool: PathBuf,
 }
 
 impl Machines for InSandbox {
@@ -50,8 +55,11 @@ impl InSandbox {
         }));
         SandboxSpec {
             state: folders.job.join("layers"),
+            pool: Some(self.pool.clone()),
             home: self.home.clone(),
             binds,
+            // The run's folder: what of it a job sees is bound, down to its own folders.
+            scaffolds: folders.job.ancestors().nth(2).map(Path::to_owned).into_iter().collect(),
             hostname: "loopline".to_owned(),
             network: if self.network { Network::User } else { Network::None },
         }
@@ -72,7 +80,8 @@ pub(crate) fn in_sandbox(
         // Work folders borrow the repository's objects instead of copying them.
         readable.push(repository.common_folder().join("objects"));
     }
-    InSandbox { home, readable, network }
+    let pool = data.root().join(LAYERS);
+    InSandbox { home, readable, network, pool }
 }
 
 /// Asks the kernel whether it allows sandboxes.
