@@ -13,7 +13,7 @@ One line a definition (`= NAME FORM ANNOTATIONS`), then one line a field (`NAME[
 ANNOTATIONS`; `!` marks a required field). Types: s string, b boolean, i integer, i32, i64,
 f number, f64, bytes, o object, any, [T] list, {T} map, @NAME definition. A line that begins with
 `+` is a message whose fields stand in its parent in JSON but not in protobuf. `#N` is the number
-of the field in protobuf. Definition names leave out `io.k8s.`.
+of the field in protobuf; `pointer` marks a scalar whose zero is a value. Definition names leave out `io.k8s.`.
 """
 
 import gzip
@@ -45,6 +45,135 @@ DEFAULTS = {
     ("api.core.v1.ServicePort", "protocol"): '"TCP"',
     ("api.core.v1.LocalObjectReference", "name"): '""',
 }
+# Scalars that are pointers in Go: 0, false and "" are values of theirs. Everywhere else they mean
+# that the field is not set, and the API leaves them out.
+POINTERS = """
+admissionregistration.MatchResources matchPolicy
+admissionregistration.MutatingWebhook failurePolicy matchPolicy reinvocationPolicy timeoutSeconds
+admissionregistration.NamedRuleWithOperations scope
+admissionregistration.ParamRef parameterNotFoundAction
+admissionregistration.Rule scope
+admissionregistration.RuleWithOperations scope
+admissionregistration.ServiceReference path port
+admissionregistration.ValidatingAdmissionPolicySpec failurePolicy
+admissionregistration.MutatingAdmissionPolicySpec failurePolicy
+admissionregistration.ValidatingWebhook failurePolicy matchPolicy timeoutSeconds
+admissionregistration.Validation reason
+admissionregistration.WebhookClientConfig url
+apps.DaemonSetSpec revisionHistoryLimit
+apps.DaemonSetStatus collisionCount
+apps.DeploymentSpec progressDeadlineSeconds replicas revisionHistoryLimit
+apps.DeploymentStatus collisionCount terminatingReplicas
+apps.ReplicaSetSpec replicas
+apps.ReplicaSetStatus terminatingReplicas
+apps.RollingUpdateStatefulSetStrategy partition
+apps.StatefulSetSpec replicas revisionHistoryLimit
+apps.StatefulSetStatus collisionCount
+authentication.TokenRequestSpec expirationSeconds
+autoscaling.HorizontalPodAutoscalerSpec minReplicas targetCPUUtilizationPercentage
+autoscaling.HorizontalPodAutoscalerStatus currentCPUUtilizationPercentage observedGeneration
+autoscaling.HPAScalingRules selectPolicy stabilizationWindowSeconds
+autoscaling.MetricTarget averageUtilization
+autoscaling.MetricValueStatus averageUtilization
+batch.CronJobSpec failedJobsHistoryLimit startingDeadlineSeconds successfulJobsHistoryLimit suspend timeZone
+batch.JobSpec activeDeadlineSeconds backoffLimit backoffLimitPerIndex completionMode completions managedBy manualSelector maxFailedIndexes parallelism podReplacementPolicy suspend ttlSecondsAfterFinished
+batch.JobStatus failedIndexes ready terminating
+batch.PodFailurePolicyOnExitCodesRequirement containerName
+batch.SuccessPolicyRule succeededCount succeededIndexes
+certificates.CertificateSigningRequestSpec expirationSeconds
+coordination.LeaseSpec holderIdentity leaseDurationSeconds leaseTransitions preferredHolder strategy
+core.AppArmorProfile localhostProfile
+core.AzureDiskVolumeSource cachingMode fsType readOnly
+core.AzureFilePersistentVolumeSource secretNamespace
+core.CSIVolumeSource fsType readOnly
+core.ClientIPConfig timeoutSeconds
+core.ClusterTrustBundleProjection name optional signerName
+core.ConfigMap immutable
+core.ConfigMapEnvSource optional
+core.ConfigMapKeySelector optional
+core.ConfigMapProjection optional
+core.ConfigMapVolumeSource defaultMode optional
+core.Container restartPolicy
+core.ContainerStatus started stopSignal
+core.DownwardAPIVolumeFile mode
+core.DownwardAPIVolumeSource defaultMode
+core.EndpointAddress nodeName
+core.EndpointPort appProtocol
+core.EphemeralContainer restartPolicy
+core.EphemeralContainerCommon restartPolicy
+core.FCVolumeSource lun
+core.GRPCAction service
+core.GlusterfsPersistentVolumeSource endpointsNamespace
+core.HostPathVolumeSource type
+core.ISCSIPersistentVolumeSource initiatorName
+core.ISCSIVolumeSource initiatorName
+core.KeyToPath mode
+core.Lifecycle stopSignal
+core.LoadBalancerIngress ipMode
+core.LocalVolumeSource fsType
+core.NodeFeatures supplementalGroupsPolicy
+core.NodeRuntimeHandlerFeatures recursiveReadOnlyMounts userNamespaces
+core.NodeSwapStatus capacity
+core.PersistentVolumeClaimSpec storageClassName volumeAttributesClassName volumeMode
+core.PersistentVolumeClaimStatus currentVolumeAttributesClassName
+core.PersistentVolumeSpec volumeAttributesClassName volumeMode
+core.PodDNSConfigOption value
+core.PodResourceClaim resourceClaimName resourceClaimTemplateName
+core.PodResourceClaimStatus resourceClaimName
+core.PodSecurityContext fsGroup fsGroupChangePolicy runAsGroup runAsNonRoot runAsUser seLinuxChangePolicy supplementalGroupsPolicy
+core.PodSpec activeDeadlineSeconds automountServiceAccountToken enableServiceLinks hostUsers preemptionPolicy priority runtimeClassName setHostnameAsFQDN shareProcessNamespace terminationGracePeriodSeconds
+core.PortStatus error
+core.Probe terminationGracePeriodSeconds
+core.ProjectedVolumeSource defaultMode
+core.ReplicationControllerSpec replicas
+core.SeccompProfile localhostProfile
+core.Secret immutable
+core.SecretEnvSource optional
+core.SecretKeySelector optional
+core.SecretProjection optional
+core.SecretVolumeSource defaultMode optional
+core.SecurityContext allowPrivilegeEscalation privileged procMount readOnlyRootFilesystem runAsGroup runAsNonRoot runAsUser
+core.ServiceAccount automountServiceAccountToken
+core.ServiceAccountTokenProjection expirationSeconds
+core.ServicePort appProtocol
+core.ServiceSpec allocateLoadBalancerNodePorts internalTrafficPolicy ipFamilyPolicy loadBalancerClass trafficDistribution
+core.Toleration tolerationSeconds
+core.TopologySpreadConstraint minDomains nodeAffinityPolicy nodeTaintsPolicy
+core.TypedLocalObjectReference apiGroup
+core.TypedObjectReference apiGroup namespace
+core.VolumeMount mountPropagation recursiveReadOnly
+core.VolumeMountStatus recursiveReadOnly
+core.WindowsSecurityContextOptions gmsaCredentialSpec gmsaCredentialSpecName hostProcess runAsUserName
+discovery.Endpoint hostname nodeName zone
+discovery.EndpointConditions ready serving terminating
+discovery.EndpointPort appProtocol name port protocol
+networking.IngressClassParametersReference apiGroup namespace scope
+networking.HTTPIngressPath pathType
+networking.IngressPortStatus error
+networking.IngressSpec ingressClassName
+networking.NetworkPolicyPort endPort protocol
+policy.PodDisruptionBudgetSpec unhealthyPodEvictionPolicy
+scheduling.PriorityClass preemptionPolicy
+storage.CSIDriverSpec attachRequired fsGroupPolicy nodeAllocatableUpdatePeriodSeconds podInfoOnMount requiresRepublish seLinuxMount storageCapacity
+storage.StorageClass allowVolumeExpansion reclaimPolicy volumeBindingMode
+storage.TokenRequest expirationSeconds
+storage.VolumeAttachmentSource persistentVolumeName
+storage.VolumeError errorCode
+storage.VolumeNodeResources count
+apiextensions.CustomResourceDefinitionVersion deprecationWarning
+apiextensions.CustomResourceSubresourceScale labelSelectorPath
+apiextensions.JSONSchemaProps maxItems maxLength maxProperties maximum minItems minLength minProperties minimum multipleOf x-kubernetes-list-type x-kubernetes-map-type x-kubernetes-preserve-unknown-fields
+apiextensions.ServiceReference path port
+apiextensions.ValidationRule optionalOldSelf reason
+apiextensions.WebhookClientConfig url
+apiregistration.ServiceReference port
+meta.DeleteOptions gracePeriodSeconds ignoreStoreReadErrorWithClusterBreakingPotential orphanDependents propagationPolicy
+meta.ListMeta remainingItemCount
+meta.ObjectMeta deletionGracePeriodSeconds
+meta.OwnerReference blockOwnerDeletion controller
+meta.PatchOptions force
+meta.Preconditions resourceVersion uid
+"""
 META = "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1."
 QUANTITIES = {
     "additionalProperties": {"$ref": "#/$defs/io.k8s.apimachinery.pkg.api.resource.Quantity"},
@@ -193,6 +322,15 @@ WIRES = {
 }
 
 
+def pointers():
+    """Returns {(group, type): fields}, read from the table above."""
+    table = {}
+    for line in POINTERS.strip().splitlines():
+        name, *fields = line.split()
+        table[tuple(name.split("."))] = set(fields)
+    return table
+
+
 def check_wire(where, text, wire):
     """Stops when the two sources do not mean the same field."""
     expected = WIRES.get(text) or WIRES[text[0]]
@@ -266,6 +404,8 @@ def main():
     ]
     texts = []
     hidden = {}
+    kept = pointers()
+    used = set()
     for full in sorted(definitions):
         name = full.removeprefix(PREFIX)
         schema = definitions[full]
@@ -289,6 +429,10 @@ def main():
             if field in tags:
                 words.append(f"#{tags[field]}")
             words += annotations(own)
+            owner = tuple(name.split(".")[i] for i in (-3, -1))
+            if field in kept.get(owner, ()):
+                words.append("pointer")
+                used.add((*owner, field))
             if (name, field) in DEFAULTS:
                 words.append("default=" + DEFAULTS[(name, field)])
             lines.append(" ".join(words))
@@ -306,8 +450,16 @@ def main():
         lines.append(f"= {name} inlined")
         texts.append("")
         for field in sorted(properties):
-            lines.append(f"{field} {type_text(properties[field])} #{tags[plain(field)]}")
+            owner = tuple(name.split(".")[i] for i in (-3, -1))
+            pointer = " pointer" if field in kept.get(owner, ()) else ""
+            used.add((*owner, field))
+            lines.append(f"{field} {type_text(properties[field])} #{tags[plain(field)]}{pointer}")
             texts.append("")
+    for (group, kind), fields in kept.items():
+        for field in fields:
+            # Other versions of the API may not have it, the one that is committed must.
+            if version == "v1.33" and (group, kind, field) not in used:
+                sys.exit(f"no such field: {group}.{kind}.{field}")
     folder = Path(__file__).resolve().parent.parent / "crates/loopline-schema/data"
     folder.mkdir(exist_ok=True)
     (folder / f"{version}.txt").write_text("\n".join(lines) + "\n")

@@ -120,8 +120,12 @@ impl Reader {
     fn field(&mut self, parent: NodeId, name: &'static str, line: &'static str) {
         let mut words = line.split(' ');
         let text = words.next().unwrap_or_default();
-        let (mut tag, mut annotated) = (0, None);
+        let (mut tag, mut annotated, mut pointer) = (0, None, false);
         for word in words {
+            if word == "pointer" {
+                pointer = true;
+                continue;
+            }
             match word.strip_prefix('#') {
                 Some(number) => tag = number.parse().unwrap_or_default(),
                 None => {
@@ -138,7 +142,7 @@ impl Reader {
         let required = name.ends_with('!');
         let name = Name::Borrowed(name.trim_end_matches('!'));
         if let Kind::Object(object) = &mut self.schema.nodes[parent as usize].kind {
-            object.fields.push(Field { name, node, required, tag });
+            object.fields.push(Field { name, node, required, tag, pointer });
         }
     }
 

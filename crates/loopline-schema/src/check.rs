@@ -86,7 +86,7 @@ enum Inner<'a> {
     Unknown,
 }
 
-fn schema_properties() -> TypeRef<'static> {
+pub(crate) fn schema_properties() -> TypeRef<'static> {
     crate::definition("apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
         .unwrap_or(TypeRef::any())
 }

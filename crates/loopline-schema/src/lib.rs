@@ -8,6 +8,8 @@ pub mod convert;
 pub mod defaults;
 pub mod error;
 pub mod label_selector;
+pub mod normal;
+pub mod protobuf;
 pub mod resource;
 mod text;
 mod tree;

@@ -87,8 +87,9 @@ pub(crate) struct Field {
     pub(crate) node: NodeId,
     pub(crate) required: bool,
     /// The number of the field in protobuf; 0 where it has none.
-    #[expect(dead_code, reason = "read from the table for the protobuf decoder")]
     pub(crate) tag: u32,
+    /// The field is a pointer in Go: its zero is a value, not the same as nothing.
+    pub(crate) pointer: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
