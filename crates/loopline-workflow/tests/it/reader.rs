@@ -44,6 +44,20 @@ fn reader_cases() {
     assert!(passed * 100 >= names.len() * FLOOR, "{passed} of {} pass", names.len());
 }
 
+/// Writes what is read of each case in a folder beside it, for `scripts/reader-differences.mjs`.
+#[test]
+#[ignore = "a step of a comparison with GitHub's own reader"]
+fn what_is_read_is_written() {
+    let Some(folder) = super::folder("LOOPLINE_READER_CASES") else { return };
+    for path in super::files(&folder, "yml") {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs_err::read_to_string(&path).expect("the case is readable");
+        let case = read_case(&name, &text).expect("the case is one");
+        let actual = read(&case).to_string();
+        fs_err::write(path.with_extension("json"), actual).expect("the folder is writable");
+    }
+}
+
 /// Splits a case file at its `---` lines.
 fn read_case(name: &str, text: &str) -> Result<Case, String> {
     let mut parts = vec![String::new()];
@@ -92,6 +106,8 @@ fn read_options(text: &str) -> Result<(Options, bool), String> {
         match key {
             "include-source" => with_source = value == Some("true"),
             "skip" | "experimental-features" | "include-events" => {}
+            // An option the published parser no longer has.
+            "is-partial-rerun" => {}
             "max-depth" => options.limits.depth = number()?,
             "max-file-size" => options.limits.file_size = number()?,
             "max-result-size" => options.limits.result_size = number()?,
@@ -113,22 +129,7 @@ fn read_options(text: &str) -> Result<(Options, bool), String> {
 }
 
 fn run(case: &Case) -> Result<(), String> {
-    let (name, text) = &case.files[0];
-    let main = SourceFile::new(name.as_str(), text.as_str());
-    let mut loader = |uses: &str, _: &SourceFile| {
-        let found = case.files.iter().find(|(name, _)| name == uses)?;
-        Some(SourceFile::new(found.0.as_str(), found.1.as_str()))
-    };
-    let (workflow, errors) = parse::workflow(&main, &case.options, &mut loader);
-    let mut actual = if errors.is_empty() {
-        json::Writer::new(case.with_source).workflow(&workflow)
-    } else {
-        let errors: Vec<_> = errors
-            .iter()
-            .map(|error| serde_json::json!({ "Message": error.to_string() }))
-            .collect();
-        serde_json::json!({ "errors": errors })
-    };
+    let mut actual = read(case);
     // Each of GitHub's parsers writes one of these two only.
     for key in ["events", "input-types"] {
         if case.expected.get(key).is_none()
@@ -138,6 +139,26 @@ fn run(case: &Case) -> Result<(), String> {
         }
     }
     if actual == case.expected { Ok(()) } else { Err(difference(&actual, &case.expected, "$")) }
+}
+
+/// Reads a case's workflow to the JSON of the published cases.
+fn read(case: &Case) -> Value {
+    let (name, text) = &case.files[0];
+    let main = SourceFile::new(name.as_str(), text.as_str());
+    let mut loader = |uses: &str, _: &SourceFile| {
+        let found = case.files.iter().find(|(name, _)| name == uses)?;
+        Some(SourceFile::new(found.0.as_str(), found.1.as_str()))
+    };
+    let (workflow, errors) = parse::workflow(&main, &case.options, &mut loader);
+    if errors.is_empty() {
+        json::Writer::new(case.with_source).workflow(&workflow)
+    } else {
+        let errors: Vec<_> = errors
+            .iter()
+            .map(|error| serde_json::json!({ "Message": error.to_string() }))
+            .collect();
+        serde_json::json!({ "errors": errors })
+    }
 }
 
 /// Says where two values differ first.

@@ -1,10 +1,10 @@
 //! The model as the JSON of GitHub's published reader cases.
 
-use loopline_source::{SourceFile, Span};
+use loopline_source::{SourceFile, Span, yaml};
 use loopline_workflow::github::expression::format_number;
 use loopline_workflow::github::model::{
-    EventConfig, Job, JobKind, Permission, PermissionLevel, Permissions, Secrets, Step, StepKind,
-    Text, Workflow,
+    EventConfig, Input, InputKind, Job, JobKind, Permission, PermissionLevel, Permissions,
+    SecretDefinition, Secrets, Step, StepKind, Text, Workflow,
 };
 use loopline_workflow::github::template::{Kind, Token};
 use serde_json::{Map, Value, json};
@@ -265,8 +265,31 @@ fn input_types(workflow: &Workflow) -> Option<Value> {
 }
 
 fn events(workflow: &Workflow) -> Value {
+    let parsed = yaml::parse(&workflow.file, &yaml::Limits::default());
+    let root = parsed.documents.first().map(|document| &document.root);
+    let on = root.and_then(|root| root.get("on"));
     let events = workflow.on.iter().map(|event| {
+        let written = on.and_then(|on| on.get(&event.name));
         let mut out = Map::new();
+        match &event.config {
+            EventConfig::Filters(_) => {}
+            EventConfig::Schedule(entries) => {
+                let entries = entries.iter().map(|entry| {
+                    let mut out = Map::new();
+                    out.insert("cron".into(), json!(&*entry.cron.value));
+                    put(&mut out, "timezone", entry.timezone.as_ref().map(|it| json!(&*it.value)));
+                    Value::Object(out)
+                });
+                return (event.name.to_string(), entries.collect());
+            }
+            EventConfig::Dispatch(inputs) => {
+                put(&mut out, "inputs", definitions(written, "inputs", inputs, input));
+            }
+            EventConfig::Call { inputs, secrets, .. } => {
+                put(&mut out, "inputs", definitions(written, "inputs", inputs, input));
+                put(&mut out, "secrets", definitions(written, "secrets", secrets, secret));
+            }
+        }
         if let EventConfig::Filters(filters) = &event.config {
             let lists = [
                 ("branches", &filters.branches),
@@ -288,4 +311,48 @@ fn events(workflow: &Workflow) -> Value {
         (event.name.to_string(), Value::Object(out))
     });
     Value::Object(events.collect())
+}
+
+/// Writes the definitions under `key`, if it is there; each with what stands in the file.
+fn definitions<T>(
+    event: Option<&yaml::Node>,
+    key: &str,
+    all: &[T],
+    write: impl Fn(&T, &yaml::Node) -> (String, Value),
+) -> Option<Value> {
+    let written = event?.get(key)?;
+    Some(Value::Object(all.iter().map(|one| write(one, written)).collect()))
+}
+
+fn input(input: &Input, written: &yaml::Node) -> (String, Value) {
+    let mut out = Map::new();
+    // The reader that writes events knows no numbers, and writes no type for them.
+    let kind = (input.kind != InputKind::Number).then(|| input.kind.name().into());
+    put(&mut out, "type", kind);
+    put(&mut out, "description", input.description.as_ref().map(|it| json!(&*it.value)));
+    if written.get(&input.name).is_some_and(|input| input.get("required").is_some()) {
+        out.insert("required".into(), input.required.into());
+    }
+    let default = match input.default.as_ref().map(|default| &default.kind) {
+        // A number's default is checked when the workflow starts.
+        Some(_) if input.kind == InputKind::Number => None,
+        Some(Kind::String(text)) => Some(json!(&**text)),
+        Some(Kind::Boolean(value)) => Some(json!(value)),
+        _ => None,
+    };
+    put(&mut out, "default", default);
+    if !input.options.is_empty() {
+        let options = input.options.iter().map(|option| json!(&*option.value)).collect();
+        out.insert("options".into(), options);
+    }
+    (input.name.to_string(), Value::Object(out))
+}
+
+fn secret(secret: &SecretDefinition, written: &yaml::Node) -> (String, Value) {
+    let mut out = Map::new();
+    put(&mut out, "description", secret.description.as_ref().map(|it| json!(&*it.value)));
+    if written.get(&secret.name).is_some_and(|secret| secret.get("required").is_some()) {
+        out.insert("required".into(), secret.required.into());
+    }
+    (secret.name.to_string(), Value::Object(out))
 }
