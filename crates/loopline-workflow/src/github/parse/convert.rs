@@ -162,7 +162,7 @@ impl<'a> Converter<'a> {
             self.count_job(id.span);
             jobs.push(self.job(id, &pair.value));
         }
-        if self.errors.is_empty() && !jobs.is_empty() {
+        if self.errors.is_empty() {
             self.check_needs(token.span, &jobs);
         }
         jobs
