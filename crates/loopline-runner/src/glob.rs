@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use crate::leash::Ended;
+
 /// The deepest folder that is entered; symbolic links can nest without end.
 const MAX_DEPTH: usize = 200;
 
@@ -22,6 +24,9 @@ pub enum GlobError {
     /// Folders nest too deep, as links in a circle make them.
     #[error("folders are nested deeper than {MAX_DEPTH} levels below {0}")]
     TooDeep(PathBuf),
+    /// The search had to end before it was done.
+    #[error(transparent)]
+    Ended(Ended),
     /// A folder could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),

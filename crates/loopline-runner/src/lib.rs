@@ -7,6 +7,7 @@ pub mod hash_files;
 pub mod host;
 mod inbox;
 mod job;
+pub mod leash;
 pub mod log;
 mod run;
 pub mod services;

@@ -10,6 +10,8 @@ use std::thread;
 
 use loopline_git::{FileKind, Repository};
 
+use crate::leash::Leash;
+
 /// The most threads that copy at once.
 pub const COPY_THREADS_MAX: usize = 8;
 /// The most repositories inside repositories that are followed.
@@ -61,7 +63,7 @@ pub struct Copied {
 ///
 /// # Errors
 /// When the tree cannot be listed or read, or the copy cannot be written.
-pub fn copy_working_tree(source: &Path, into: &Path) -> Result<Copied, Error> {
+pub fn copy_working_tree(source: &Path, into: &Path, leash: &Leash<'_>) -> Result<Copied, Error> {
     let full = |error: io::Error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Error::Full { into: into.to_owned() }
@@ -84,7 +86,7 @@ pub fn copy_working_tree(source: &Path, into: &Path) -> Result<Copied, Error> {
     let results: Vec<io::Result<Copied>> = thread::scope(|scope| {
         let workers: Vec<_> = files
             .chunks(share)
-            .map(|part| scope.spawn(|| copy_files(&top, &target, part)))
+            .map(|part| scope.spawn(|| copy_files(&top, &target, part, leash)))
             .collect();
         workers
             .into_iter()
@@ -157,9 +159,15 @@ fn with_folders(top: &Path, target: &Path, mut files: Vec<PathBuf>) -> io::Resul
     Ok(kept)
 }
 
-fn copy_files(top: &Path, target: &Path, files: &[PathBuf]) -> io::Result<Copied> {
+fn copy_files(
+    top: &Path,
+    target: &Path,
+    files: &[PathBuf],
+    leash: &Leash<'_>,
+) -> io::Result<Copied> {
     let mut copied = Copied::default();
     for file in files {
+        leash.check().map_err(io::Error::other)?;
         let (from, to) = (top.join(file), target.join(file));
         let metadata = match fs_err::symlink_metadata(&from) {
             Ok(metadata) => metadata,
@@ -249,7 +257,11 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use super::{Error, copy_working_tree};
+    use super::{Error, Leash, copy_working_tree};
+
+    fn free() -> Leash<'static> {
+        Leash::free(loopline_clock::Clock::real())
+    }
 
     fn git(folder: &Path, arguments: &[&str]) -> String {
         let output = Command::new("git")
@@ -291,7 +303,7 @@ mod tests {
         fs_err::remove_dir_all(top.join("swapped")).unwrap();
         symlink("/etc", top.join("swapped")).unwrap();
 
-        let copied = copy_working_tree(&top.join("folder"), &copy).unwrap();
+        let copied = copy_working_tree(&top.join("folder"), &copy, &free()).unwrap();
         assert_eq!(copied.files, 6);
         assert_eq!(git(&copy, &["status", "--porcelain"]), git(&top, &["status", "--porcelain"]));
         assert_eq!(git(&copy, &["describe", "--tags"]), "v1");
@@ -312,7 +324,7 @@ mod tests {
     fn a_copy_inside_the_tree_is_refused() {
         let scratch = tempfile::tempdir().unwrap();
         git(scratch.path(), &["init", "-q"]);
-        let refused = copy_working_tree(scratch.path(), &scratch.path().join("copy"));
+        let refused = copy_working_tree(scratch.path(), &scratch.path().join("copy"), &free());
         assert!(matches!(refused, Err(Error::Inside { .. })));
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use loopline_clock::Clock;
 use loopline_runner::actions::builtin::unpack_artifact;
+use loopline_runner::leash::Leash;
 use loopline_runner::services::disk::Disk;
 use loopline_runner::services::storage::Artifacts as _;
 use loopline_store::{Area, DataFolder};
@@ -68,7 +69,8 @@ fn get(
     })?;
     let folder = std::path::absolute(into.unwrap_or(Path::new(name)))?;
     fs_err::create_dir_all(&folder)?;
-    let count = unpack_artifact(&disk.file(artifact), artifact, &folder, &folder)
+    let leash = Leash::free(Clock::real());
+    let count = unpack_artifact(&disk.file(artifact), artifact, &folder, &folder, &leash)
         .map_err(|error| failed(&error))?;
     if context.printer.json {
         context.printer.json(&serde_json::json!({

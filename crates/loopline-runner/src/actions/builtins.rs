@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use loopline_sandbox::Machine;
 use loopline_workflow::run::JobKey;
 
-use crate::cancel::Cancel;
 use crate::host::Folders;
+use crate::leash::Leash;
 
 /// Why a built-in action failed: one sentence with its cause.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub struct Call<'a> {
     /// Where it may start processes.
     pub machine: &'a dyn Machine,
     /// Ends it.
-    pub cancel: &'a Cancel,
+    pub leash: &'a Leash<'a>,
     /// Takes lines for the step's log, without line breaks; commands in them have effect.
     pub log: &'a mut dyn FnMut(&str),
     /// `steps.<id>.outputs`.

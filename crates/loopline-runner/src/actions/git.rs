@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use loopline_sandbox::{
-    Host, Machine as _, Output, ProcessSpec, Signal, SpawnError, Stdin, Waited,
-};
+use loopline_clock::Clock;
+use loopline_sandbox::{Host, Machine as _, Output, ProcessSpec, Signal, SpawnError, Stdin};
+
+use crate::leash::Leash;
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -59,7 +60,7 @@ impl Git {
     }
 
     /// Runs `git arguments` in `folder` and returns what it printed. `header` is sent with every
-    /// HTTP request.
+    /// HTTP request; `leash` ends it early.
     ///
     /// # Errors
     /// [`GitError`], each variant as it says.
@@ -68,6 +69,7 @@ impl Git {
         folder: &Path,
         arguments: &[&str],
         header: Option<&str>,
+        leash: Option<&Leash<'_>>,
     ) -> Result<String, GitError> {
         let what = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
         let system = |error: &dyn std::fmt::Display| GitError::System(error.to_string());
@@ -105,12 +107,12 @@ impl Git {
                 let read = File::from(pipe).take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes);
                 read.map(|_| bytes)
             });
-            match process.wait_blocking(None, Some(PATIENCE)).map_err(|error| system(&error))? {
-                Waited::Ended(_) => {}
-                Waited::Woken | Waited::Late => {
-                    process.signal(Signal::Kill).map_err(|error| system(&error))?;
-                    return Err(GitError::TooSlow { what });
-                }
+            let free = Leash::free(Clock::real());
+            let waited = leash.unwrap_or(&free).wait(&mut process, Some(PATIENCE));
+            if !matches!(waited, Ok(Some(_))) {
+                process.signal(Signal::Kill).map_err(|error| system(&error))?;
+                waited.map_err(|error| system(&error))?;
+                return Err(GitError::TooSlow { what });
             }
             if let Ok(Ok(bytes)) = reader.join() {
                 said = bytes;

@@ -15,6 +15,7 @@ use super::builtin::{CloneRequest, Cloned, Failure, Sources};
 use super::git::{Git, GitError};
 use super::links::{Confined, LinkError};
 use crate::host::{Actions, FetchError, FetchedAction};
+use crate::leash::Leash;
 
 /// Why an action cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -143,12 +144,12 @@ impl ActionSource {
         let result = (|| {
             let bare = work.join("git");
             fs::create_dir(&bare)?;
-            self.git.run(&bare, &["init", "--quiet", "--bare"], None).map_err(failed)?;
+            self.git.run(&bare, &["init", "--quiet", "--bare"], None, None).map_err(failed)?;
             let fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, reference];
-            self.git.run(&bare, &fetch, None).map_err(failed)?;
+            self.git.run(&bare, &fetch, None, None).map_err(failed)?;
             let commit = self
                 .git
-                .run(&bare, &["rev-parse", "--verify", "FETCH_HEAD^{commit}"], None)
+                .run(&bare, &["rev-parse", "--verify", "FETCH_HEAD^{commit}"], None, None)
                 .map_err(failed)?;
             let commit = commit.trim().to_owned();
             let root = folder.join(&commit);
@@ -156,9 +157,9 @@ impl ActionSource {
                 let tree = work.join("tree");
                 fs::create_dir(&tree)?;
                 let work_tree = format!("--work-tree={}", tree.display());
-                self.git.run(&bare, &["read-tree", &commit], None).map_err(failed)?;
+                self.git.run(&bare, &["read-tree", &commit], None, None).map_err(failed)?;
                 let checkout = ["--git-dir=.", &work_tree, "checkout-index", "--all"];
-                self.git.run(&bare, &checkout, None).map_err(failed)?;
+                self.git.run(&bare, &checkout, None, None).map_err(failed)?;
                 Confined::open(&tree)?.check_links()?;
                 match fs::rename(&tree, &root) {
                     // Somebody else was faster with the same commit.
@@ -209,8 +210,8 @@ pub struct Commits {
 }
 
 impl Sources for Commits {
-    fn copy_working_tree(&self, target: &Path) -> Result<(), Failure> {
-        crate::workspace::copy_working_tree(&self.repository, target)
+    fn copy_working_tree(&self, target: &Path, leash: &Leash<'_>) -> Result<(), Failure> {
+        crate::workspace::copy_working_tree(&self.repository, target, leash)
             .map(|_| ())
             .map_err(|error| Failure(format!("copy the working tree: {error}")))
     }
@@ -219,6 +220,7 @@ impl Sources for Commits {
         &self,
         request: CloneRequest<'_>,
         target: &Path,
+        leash: &Leash<'_>,
     ) -> Result<Cloned, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure(error.to_string());
         let own = request.repository.eq_ignore_ascii_case(&self.slug);
@@ -236,7 +238,7 @@ impl Sources for Commits {
         let header = header.as_deref();
         fs::create_dir_all(target).map_err(|error| failed(&error))?;
         let run = |arguments: &[&str]| {
-            self.git.run(target, arguments, header).map_err(|error| failed(&error))
+            self.git.run(target, arguments, header, Some(leash)).map_err(|error| failed(&error))
         };
         let reference = if request.reference.is_empty() { "HEAD" } else { request.reference };
         if reference.starts_with('-') {

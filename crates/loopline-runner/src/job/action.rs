@@ -20,6 +20,8 @@ use super::strand::{
     ActionIdentity, MAX_COMPOSITE_DEPTH, Outcome, Outputs, Progress, Running, Strand,
 };
 use crate::actions::{Builtin, Call};
+use crate::cancel::Level as CancelLevel;
+use crate::leash::{Ended, Leash};
 
 impl Strand {
     /// Runs a `uses` step up to its end, or into its composite action.
@@ -102,6 +104,14 @@ impl Strand {
             &running.env,
             job.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())),
         );
+        let stays = running.seen > CancelLevel::None || self.would_stay(running);
+        let leash = Leash::new(
+            job.host.clock.clone(),
+            running.deadline,
+            &self.cancel,
+            if stays { CancelLevel::Asked } else { running.seen },
+            self.background.as_ref().map(|background| &*background.stopped),
+        );
         let mut effects = Effects::default();
         let (mut variables, mut paths) = (Vec::new(), Vec::new());
         let mut log = self.log.take();
@@ -112,7 +122,7 @@ impl Strand {
             env: &env,
             folders: &job.folders,
             machine: &*job.machine,
-            cancel: &self.cancel,
+            leash: &leash,
             log: &mut |line| {
                 if let Some(log) = &mut log {
                     log.write(line.as_bytes());
@@ -130,12 +140,14 @@ impl Strand {
         self.log = log;
         effects.set_variables(variables);
         effects.lasting.extend(paths.into_iter().map(super::effects::Effect::Path));
-        let outcome = match result {
-            Ok(()) => Outcome::success(),
-            Err(_) if self.cancel.is_cancelled() => {
+        // What it thinks it did does not count once it had to end.
+        let outcome = match (leash.check(), result) {
+            (Err(Ended::Cancelled), _) => {
                 Outcome { conclusion: Conclusion::Cancelled, ..Outcome::success() }
             }
-            Err(error) => Outcome::failure(error.message),
+            (Err(Ended::TimedOut), _) => running.timed_out(None),
+            (Ok(()), Ok(())) => Outcome::success(),
+            (Ok(()), Err(error)) => Outcome::failure(error.message),
         };
         Executed { outcome, effects }
     }

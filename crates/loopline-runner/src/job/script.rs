@@ -246,15 +246,7 @@ impl Strand {
         let status = process.try_wait().map_err(std::io::Error::other)?;
         let exit_code = status.map(exit_code);
         Ok(match followup.stopped {
-            Stopped::TimedOut => Outcome {
-                exit_code,
-                ..Outcome::failure(match running.limit_minutes {
-                    Some(minutes) => {
-                        format!("`{}` timed out after {minutes} minutes", running.name)
-                    }
-                    None => format!("`{}` timed out with the step around it", running.name),
-                })
-            },
+            Stopped::TimedOut => running.timed_out(exit_code),
             Stopped::Cancelled => {
                 Outcome { conclusion: Conclusion::Cancelled, exit_code, error: None }
             }
@@ -274,8 +266,14 @@ impl Strand {
         if self.cancel.level() == Level::Forced || self.is_stopped() {
             return false;
         }
+        self.would_stay(running)
+    }
+
+    /// Returns whether a step would go on in a job that is cancelled.
+    pub(crate) fn would_stay(&self, running: &Running) -> bool {
         let step = running.step();
-        let sight = self.sight(&running.env, step);
+        let mut sight = self.sight(&running.env, step);
+        sight.cancelled = true;
         let verdict = match &running.condition {
             Some(condition) => sight.condition_text(condition),
             None => sight.condition(&step.condition),
@@ -285,9 +283,10 @@ impl Strand {
                 // A nested step goes on only where every step around it does.
                 let Some(caller) = &frame.caller else { return true };
                 let step = caller.running.step();
-                self.sight_in(&self.job.empty_scope, &caller.running.env, Some(step))
-                    .condition(&step.condition)
-                    .is_ok_and(|verdict| verdict.holds)
+                let mut sight =
+                    self.sight_in(&self.job.empty_scope, &caller.running.env, Some(step));
+                sight.cancelled = true;
+                sight.condition(&step.condition).is_ok_and(|verdict| verdict.holds)
             })
     }
 

@@ -172,6 +172,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Returns that its time, or that of the step around it, was up.
+    pub(crate) fn timed_out(&self, exit_code: Option<i32>) -> Outcome {
+        let error = match self.limit_minutes {
+            Some(minutes) => format!("`{}` timed out after {minutes} minutes", self.name),
+            None => format!("`{}` timed out with the step around it", self.name),
+        };
+        Outcome { exit_code, ..Outcome::failure(error) }
+    }
+
     /// Returns the step's text.
     pub(crate) fn step(&self) -> &Step {
         &self.steps[self.index]

@@ -108,6 +108,62 @@ fn force_ends_everything_at_once() {
 }
 
 #[test]
+fn actions_loopline_brings_along_end_with_their_time_and_with_their_job() {
+    check(
+        Case::steps(
+            r#"
+- uses: builtin/endless@v1
+  timeout-minutes: 0.001
+- run: echo failed
+  if: failure()
+"#,
+        ),
+        expect![[r#"
+            1 Run builtin/endless@v1: failure
+              ready
+              ##[error]`Run builtin/endless@v1` timed out after 0.001 minutes
+            2 Run echo failed: success
+              failed
+            job: failure
+            run: failure
+        "#]],
+    );
+    check(
+        cancelling(Case::steps(
+            r#"
+- uses: builtin/endless@v1
+- run: echo cancelled
+  if: cancelled()
+"#,
+        )),
+        expect![[r#"
+            1 Run builtin/endless@v1: cancelled
+              ready
+            2 Run echo cancelled: success
+              cancelled
+            job: cancelled
+            run: cancelled
+        "#]],
+    );
+    // Whether it began before it was cancelled is a matter of luck; how it ends is not.
+    let story = Case::steps(
+        r#"
+- id: b
+  uses: builtin/endless@v1
+  background: true
+- cancel: b
+- run: echo "${{ steps.b.outcome }} ${{ job.status }}"
+"#,
+    )
+    .story();
+    assert!(story.starts_with("1 Run builtin/endless@v1: cancelled\n"), "{story}");
+    assert!(
+        story.contains("  cancelled success\n") && story.ends_with("run: success\n"),
+        "{story}"
+    );
+}
+
+#[test]
 fn background_steps_hand_over_what_they_changed_when_waited_for() {
     check(
         Case::steps(

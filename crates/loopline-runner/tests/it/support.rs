@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use fs_err as fs;
 use loopline_clock::Clock;
-use loopline_runner::actions::NoBuiltins;
+use loopline_runner::actions::{Builtin, BuiltinError, Builtins, Call};
 use loopline_runner::host::{
     Actions, Approvals, Claim, Decision, FetchError, FetchedAction, Folders, GroupRefusal, Groups,
     Host, HostError, Keep, Machines, NoServices,
@@ -67,6 +67,27 @@ impl Actions for Mirror {
         }
         let commit = format!("{reference}-commit");
         Ok(FetchedAction { root, commit, origin: "mirror".to_owned() })
+    }
+}
+
+/// `builtin/endless`: works until it must end.
+#[derive(Clone, Copy)]
+struct Endless;
+
+impl Builtins for Endless {
+    fn find(&self, owner: &str, name: &str, _: &str, _: &str) -> Option<Arc<dyn Builtin>> {
+        (owner == "builtin" && name == "endless").then(|| Arc::new(*self) as _)
+    }
+}
+
+impl Builtin for Endless {
+    fn title(&self) -> String {
+        "ready".to_owned()
+    }
+
+    fn main(&self, call: &mut Call<'_>) -> Result<(), BuiltinError> {
+        let copied = std::io::copy(&mut call.leash.hold(std::io::repeat(0)), &mut std::io::sink());
+        Err(BuiltinError::new(copied.unwrap_err().to_string()))
     }
 }
 
@@ -162,7 +183,7 @@ impl Case {
             clock: Clock::real(),
             machines: Arc::new(HostMachines),
             actions: Arc::new(Mirror(root.join("mirror"))),
-            builtins: Arc::new(NoBuiltins),
+            builtins: Arc::new(Endless),
             services: Arc::new(NoServices),
             approvals: Arc::new(Gatekeeper),
             groups: Arc::new(FreeGroups),

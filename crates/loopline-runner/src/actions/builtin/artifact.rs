@@ -10,6 +10,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::context::{Context, Failure};
 use super::files;
 use crate::glob::{GlobError, Globs};
+use crate::leash::Leash;
 use crate::services::storage::{Artifact, NewArtifact, StorageError};
 
 const UPLOAD: &[&str] = &[
@@ -155,6 +156,7 @@ fn search(context: &Context<'_>, hidden: bool) -> Result<(PathBuf, Vec<PathBuf>)
     let mut found = Vec::new();
     globs
         .walk(true, |path, folder| {
+            context.leash.check().map_err(GlobError::Ended)?;
             if !folder && (hidden || !is_hidden(path)) {
                 found.push(path.to_path_buf());
             }
@@ -192,6 +194,7 @@ fn pack(
     let out = fs::File::create(file).map_err(|error| failed(&error))?;
     let mut archive = ZipWriter::new(io::BufWriter::new(out));
     for path in found {
+        context.leash.check().map_err(|error| failed(&error))?;
         context.check_readable(path)?;
         let mut input = fs::File::open(path).map_err(|error| failed(&error))?;
         let about = input.metadata().map_err(|error| failed(&error))?;
@@ -210,7 +213,8 @@ fn pack(
         let name: Vec<_> =
             inner.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         archive.start_file(name.join("/"), options).map_err(|error| failed(&error))?;
-        io::copy(&mut input, &mut archive).map_err(|error| failed(&error))?;
+        io::copy(&mut context.leash.hold(&mut input), &mut archive)
+            .map_err(|error| failed(&error))?;
     }
     let out = archive.finish().map_err(|error| failed(&error))?;
     out.into_inner().map_err(|error| failed(&error))?;
@@ -269,7 +273,8 @@ pub(super) fn download(context: &mut Context<'_>) -> Result<(), Failure> {
     context.log(&format!("Found {} artifact(s)", wanted.len()));
     for artifact in &wanted {
         let folder = if single || merge { target.clone() } else { target.join(&artifact.name) };
-        let count = unpack(&context.artifacts.file(artifact), artifact, &root, &folder)?;
+        let count =
+            unpack(&context.artifacts.file(artifact), artifact, &root, &folder, context.leash)?;
         context.log(&format!("Artifact {}: {count} files to {}", artifact.name, folder.display()));
     }
     context.set("download-path", target.to_string_lossy());
@@ -308,9 +313,8 @@ fn wild(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|char| *char == '*')
 }
 
-/// Unpacks an archive that a hostile job may have made; returns how many files it had.
 /// Unpacks the stored `file` of `artifact` into `folder`, which lies in `root`, and returns how
-/// many files that were. Nothing is written outside `root`.
+/// many files that were. Nothing is written outside `root`; the archive may be a hostile job's.
 ///
 /// # Errors
 /// [`Failure`].
@@ -319,6 +323,7 @@ pub fn unpack(
     artifact: &Artifact,
     root: &Path,
     folder: &Path,
+    leash: &Leash<'_>,
 ) -> Result<u64, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::of(format!("unpack the artifact {}", artifact.name), error)
@@ -347,7 +352,7 @@ pub fn unpack(
             fs::remove_file(&target).map_err(|error| failed(&error))?;
         }
         let mut out = fs::File::create(&target).map_err(|error| failed(&error))?;
-        let mut limited = io::Read::take(&mut entry, MAX_UNPACKED_BYTES - bytes + 1);
+        let mut limited = io::Read::take(leash.hold(&mut entry), MAX_UNPACKED_BYTES - bytes + 1);
         bytes += io::copy(&mut limited, &mut out).map_err(|error| failed(&error))?;
         if bytes > MAX_UNPACKED_BYTES {
             return Err(failed(&"it holds more than any artifact may"));

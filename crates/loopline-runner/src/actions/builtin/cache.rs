@@ -193,6 +193,7 @@ fn pack(context: &Context<'_>, paths: &[String], file: &Path) -> Result<u64, Fai
     let mut matches: Vec<PathBuf> = Vec::new();
     globs
         .walk(false, |path, _| {
+            context.leash.check().map_err(GlobError::Ended)?;
             if !matches.iter().rev().any(|known| path.starts_with(known) && known.is_file()) {
                 matches.push(path.to_path_buf());
             }
@@ -200,10 +201,12 @@ fn pack(context: &Context<'_>, paths: &[String], file: &Path) -> Result<u64, Fai
         })
         .map_err(|error| failed(&error))?;
     let out = fs::File::create(file).map_err(|error| failed(&error))?;
-    let mut archive = tar::Builder::new(GzEncoder::new(out, Compression::fast()));
+    let mut archive =
+        tar::Builder::new(GzEncoder::new(context.leash.hold(out), Compression::fast()));
     archive.follow_symlinks(false);
     let mut count = 0;
     for path in matches {
+        context.leash.check().map_err(|error| failed(&error))?;
         let about = fs::symlink_metadata(&path).map_err(|error| failed(&error))?;
         if !about.is_symlink() {
             context.check_readable(&path)?;
@@ -232,7 +235,8 @@ fn pack(context: &Context<'_>, paths: &[String], file: &Path) -> Result<u64, Fai
 fn unpack(context: &Context<'_>, file: &Path) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::of("unpack the cache", error);
     let input = fs::File::open(file).map_err(|error| failed(&error))?;
-    let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(input)));
+    let input = context.leash.hold(io::BufReader::new(input));
+    let mut archive = tar::Archive::new(GzDecoder::new(input));
     let (mut bytes, mut count) = (0_u64, 0_u64);
     for entry in archive.entries().map_err(|error| failed(&error))? {
         let mut entry = entry.map_err(|error| failed(&error))?;

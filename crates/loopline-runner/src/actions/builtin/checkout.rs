@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::context::{Context, Failure};
+use crate::leash::Leash;
 
 const KNOWN: &[&str] = &[
     "repository",
@@ -53,14 +54,18 @@ pub trait Sources: Send + Sync {
     ///
     /// # Errors
     /// [`Failure`].
-    fn copy_working_tree(&self, target: &Path) -> Result<(), Failure>;
+    fn copy_working_tree(&self, target: &Path, leash: &Leash<'_>) -> Result<(), Failure>;
 
     /// Checks a commit out into an empty or missing folder.
     ///
     /// # Errors
     /// [`Failure`], also where the network may not be used.
-    fn clone_repository(&self, request: CloneRequest<'_>, target: &Path)
-    -> Result<Cloned, Failure>;
+    fn clone_repository(
+        &self,
+        request: CloneRequest<'_>,
+        target: &Path,
+        leash: &Leash<'_>,
+    ) -> Result<Cloned, Failure>;
 }
 
 pub(super) fn main(context: &mut Context<'_>) -> Result<(), Failure> {
@@ -85,7 +90,7 @@ pub(super) fn main(context: &mut Context<'_>) -> Result<(), Failure> {
         let outputs = (own_sha.to_owned(), own_ref.to_owned());
         let place = if path.is_empty() { "the workspace".to_owned() } else { path.to_owned() };
         super::files::empty(context.workspace, &target)?;
-        context.sources.copy_working_tree(&target)?;
+        context.sources.copy_working_tree(&target, context.leash)?;
         context.log(&format!("Copied the working tree to {place}, uncommitted changes included."));
         outputs
     } else {
@@ -104,7 +109,7 @@ pub(super) fn main(context: &mut Context<'_>) -> Result<(), Failure> {
             })?,
         };
         super::files::empty(context.workspace, &target)?;
-        let cloned = context.sources.clone_repository(request, &target)?;
+        let cloned = context.sources.clone_repository(request, &target, context.leash)?;
         let line = format!("Checked out {repository} at {}.", cloned.commit);
         context.log(&line);
         (cloned.commit, cloned.reference)

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use loopline_clock::Clock;
 
 use super::checkout::Sources;
+use crate::leash::Leash;
 use crate::services::OnStored;
 use crate::services::storage::{Artifacts, CacheScope, Caches};
 
@@ -70,6 +71,8 @@ pub struct Context<'a> {
     pub sources: Arc<dyn Sources>,
     /// Where time comes from.
     pub clock: Clock,
+    /// Ends it.
+    pub leash: &'a Leash<'a>,
     /// Takes lines for the step's log; commands in them have effect.
     pub log: &'a mut dyn FnMut(&str),
     /// Starts programs.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use fs_err as fs;
 use loopline_clock::Clock;
-use loopline_sandbox::{Kind as MachineKind, Machine, Output, ProcessSpec, Signal, Stdin, Waited};
+use loopline_sandbox::{Kind as MachineKind, Machine, Output, ProcessSpec, Signal, Stdin};
 use loopline_workflow::run::{Event, JobKey, Recorder};
 use sha2::{Digest as _, Sha256};
 
@@ -19,6 +19,7 @@ use super::context::{Context, Failure, ProcessRun};
 use super::find::{Equivalent, find};
 use crate::actions::{Builtin, BuiltinError, Builtins, Call};
 use crate::host::{Folders, HostError, JobServices, Services};
+use crate::leash::Leash;
 use crate::services::storage::{Artifacts, CacheScope, Caches};
 use crate::services::{OnStored, Server, Session};
 
@@ -151,7 +152,7 @@ impl Bound {
             Some(home) => PathBuf::from(home),
             None => call.folders.home.clone(),
         };
-        let (folders, machine, cancel, env) = (call.folders, call.machine, call.cancel, call.env);
+        let (folders, machine, leash, env) = (call.folders, call.machine, call.leash, call.env);
         let output = folders.temp.join(format!(".loopline-{}", settings.clock.random_hex(8)));
         let mut start = |program: &str, arguments: &[&str]| {
             let failed = |error: &dyn std::fmt::Display| Failure::of(program, error);
@@ -173,7 +174,7 @@ impl Bound {
                 )),
             };
             let process = machine.spawn(&spec).map_err(|error| failed(&error))?;
-            let exit_code = wait(process, cancel).map_err(|error| failed(&error))?;
+            let exit_code = wait(process, leash).map_err(|error| failed(&error))?;
             Ok(ProcessRun { exit_code, output: read(file).map_err(|error| failed(&error))? })
         };
         let mut context = Context {
@@ -194,6 +195,7 @@ impl Bound {
             on_stored: settings.on_stored(call.job),
             sources: Arc::clone(&settings.sources),
             clock: settings.clock.clone(),
+            leash,
             log: call.log,
             start: &mut start,
             outputs: call.outputs,
@@ -205,14 +207,13 @@ impl Bound {
     }
 }
 
-/// Waits for a process, and ends it once the step is cancelled.
-fn wait(mut process: loopline_sandbox::Process, cancel: &crate::Cancel) -> io::Result<Option<i32>> {
-    let asked = cancel.above(crate::Level::None);
-    match process.wait_blocking(asked, None).map_err(io::Error::other)? {
-        Waited::Ended(status) => Ok(status.code()),
-        Waited::Woken | Waited::Late => {
+/// Waits for a process, and ends it once the step must end.
+fn wait(mut process: loopline_sandbox::Process, leash: &Leash<'_>) -> io::Result<Option<i32>> {
+    match leash.wait(&mut process, None) {
+        Ok(status) => Ok(status.and_then(|status| status.code())),
+        Err(error) => {
             process.signal(Signal::Kill)?;
-            Ok(None)
+            Err(error)
         }
     }
 }

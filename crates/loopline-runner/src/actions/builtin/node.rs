@@ -175,6 +175,7 @@ fn package_cache(context: &mut Context<'_>) -> Result<(), Failure> {
     let mut files = Vec::new();
     globs
         .walk(false, |path, folder| {
+            context.leash.check().map_err(GlobError::Ended)?;
             if !folder {
                 files.push(path.to_path_buf());
             }

@@ -8,6 +8,8 @@ use indexmap::IndexMap;
 use loopline_clock::Clock;
 
 use super::{CloneRequest, Cloned, Context, Failure, ProcessRun, Sources, find};
+use crate::cancel::{Cancel, Level};
+use crate::leash::Leash;
 use crate::services::disk::Disk;
 use crate::services::storage::CacheScope;
 
@@ -18,12 +20,14 @@ struct World {
     confined: bool,
     lenient: bool,
     cloned: Arc<Mutex<Vec<String>>>,
+    cancel: Cancel,
 }
 
 struct Fixed(Arc<Mutex<Vec<String>>>);
 
 impl Sources for Fixed {
-    fn copy_working_tree(&self, target: &Path) -> Result<(), Failure> {
+    fn copy_working_tree(&self, target: &Path, leash: &Leash<'_>) -> Result<(), Failure> {
+        leash.check().map_err(|error| Failure(error.to_string()))?;
         fs::write(target.join("copied"), "").map_err(|error| Failure(error.to_string()))
     }
 
@@ -31,6 +35,7 @@ impl Sources for Fixed {
         &self,
         request: CloneRequest<'_>,
         target: &Path,
+        _: &Leash<'_>,
     ) -> Result<Cloned, Failure> {
         let shown = format!("{} {} {}", request.server, request.repository, request.reference);
         self.0.lock().unwrap().push(shown);
@@ -67,6 +72,7 @@ impl World {
             confined: true,
             lenient: false,
             cloned: Arc::default(),
+            cancel: Cancel::new().unwrap(),
         }
     }
 
@@ -128,6 +134,7 @@ impl World {
             on_stored: Arc::new(|_| {}),
             sources: Arc::new(Fixed(Arc::clone(&self.cloned))),
             clock: Clock::real(),
+            leash: &Leash::new(Clock::real(), None, &self.cancel, Level::None, None),
             log: &mut |line| {
                 log.push_str(line);
                 log.push('\n');
@@ -394,7 +401,7 @@ fn set_up_node(version: &str) -> (Result<(), String>, String, IndexMap<String, S
         env: &env,
         folders: &folders,
         machine: &machine,
-        cancel: &crate::Cancel::new().unwrap(),
+        leash: &Leash::free(Clock::real()),
         log: &mut |line| {
             log.push_str(line);
             log.push('\n');
@@ -417,4 +424,29 @@ fn asks_the_machine_for_its_node() {
             assert!(reason.contains("there is: none"), "{reason}");
         }
     }
+}
+
+#[test]
+fn what_must_end_ends_between_files() {
+    let world = World::new();
+    world.write("work/deep/file", "text");
+    let stored = world.run("actions/upload-artifact@v4", &[("path", "deep")]);
+    assert_eq!(stored.error, None);
+    let saved = world.run("actions/cache/save@v4", &[("path", "deep"), ("key", "k")]);
+    assert_eq!(saved.error, None);
+    world.cancel.ask("the test");
+    for (uses, inputs) in [
+        ("actions/upload-artifact@v4", &[("path", "deep"), ("name", "other")][..]),
+        ("actions/download-artifact@v4", &[("name", "artifact")]),
+        ("actions/cache/restore@v4", &[("path", "deep"), ("key", "k")]),
+        ("actions/checkout@v4", &[]),
+    ] {
+        let error = world.run(uses, inputs).error.unwrap_or_default();
+        assert!(error.contains("the step was cancelled"), "{uses}: {error}");
+    }
+    world.write("work/deep/file", "text");
+    // The original only warns where it cannot save; the step is ended by whoever called it.
+    let saved = world.run("actions/cache/save@v4", &[("path", "deep"), ("key", "l")]);
+    assert!(saved.log.contains("the step was cancelled"), "{}", saved.log);
+    assert!(fs::read_dir(world.folder.path().join("c")).unwrap().count() <= 2);
 }
