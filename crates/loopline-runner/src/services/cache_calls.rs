@@ -10,7 +10,7 @@ use super::storage::{CacheEntry, StorageError};
 use super::uploads::Target;
 
 /// How many restore keys a client may give (GitHub's limit of keys).
-const MAX_RESTORE_KEYS: usize = 10;
+pub(super) const MAX_RESTORE_KEYS: usize = 10;
 
 pub(super) fn call(shared: &Shared, method: &str, body: &Value) -> Answer {
     let (Some(key), Some(version)) = (text(body, "key", "key"), text(body, "version", "version"))
@@ -106,7 +106,7 @@ fn find(shared: &Shared, key: &str, version: &str, body: &Value) -> Result<Answe
 }
 
 /// Returns what a download's address says of an entry: all that finds it again.
-fn reference(entry: &CacheEntry) -> String {
+pub(super) fn reference(entry: &CacheEntry) -> String {
     use base64::Engine as _;
     let found = json!([entry.scope, entry.key, entry.version]);
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(found.to_string())

@@ -1,4 +1,5 @@
-//! What actions reach over HTTP: artifacts (v4) and caches (v2), served on loopback.
+//! What actions reach over HTTP: artifacts (v4) and caches (v2, and v1 for older clients), served
+//! on loopback.
 //!
 //! The protocols are those the npm packages `@actions/artifact` and `@actions/cache` speak:
 //! Twirp calls in JSON, and uploads and downloads in the manner of Azure's block blobs. Where
@@ -6,6 +7,7 @@
 
 mod artifact_calls;
 mod cache_calls;
+mod cache_v1;
 pub mod disk;
 mod http;
 mod server;

@@ -22,12 +22,12 @@ use tokio::sync::{Semaphore, oneshot};
 use super::http::{self, Answer};
 use super::storage::{Artifact, Artifacts, CacheScope, Caches};
 use super::uploads::Uploads;
-use super::{artifact_calls, cache_calls};
+use super::{artifact_calls, cache_calls, cache_v1};
 
 /// How many connections are open at once.
 const MAX_CONNECTIONS: usize = 256;
 /// How large one request's body may be, in bytes.
-const MAX_BODY_BYTES: u64 = 10 * 1024 * 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 /// How long a token is said to be valid, in seconds; it ends with the server in any case.
 const TOKEN_SECONDS: i64 = 35 * 24 * 3600;
 
@@ -195,18 +195,23 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Answer {
     if let Some(rest) = path.strip_prefix("/blob/") {
         return blob(shared, rest, request).await;
     }
-    let Some(call) = path.strip_prefix("/twirp/github.actions.results.api.v1.") else {
+    let call = path.strip_prefix("/twirp/github.actions.results.api.v1.");
+    let older = path.strip_prefix("/_apis/artifactcache/");
+    if call.is_none() && older.is_none() {
         return http::twirp(StatusCode::NOT_FOUND, "bad_route", "Loopline serves no such address");
-    };
+    }
     let expected = format!("Bearer {}", shared.token);
     let given = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes);
     if !given.is_some_and(|given| equal(given, expected.as_bytes())) {
         return http::twirp(StatusCode::UNAUTHORIZED, "unauthenticated", "wrong token");
     }
+    if let Some(rest) = older {
+        return cache_v1::answer(shared, rest, request).await;
+    }
     if request.method() != Method::POST {
         return http::twirp(StatusCode::METHOD_NOT_ALLOWED, "bad_route", "calls are POST");
     }
-    let Some((service, method)) = call.split_once('/') else {
+    let Some((service, method)) = call.unwrap_or_default().split_once('/') else {
         return http::twirp(StatusCode::NOT_FOUND, "bad_route", "no method");
     };
     let (service, method) = (service.to_owned(), method.to_owned());
@@ -305,7 +310,7 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Undoes percent encoding.
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -44,18 +44,17 @@ fn serve() -> Fixture {
 }
 
 /// Returns the folder where npm keeps the clients, or why there is none.
-fn clients() -> Result<PathBuf, String> {
+fn clients(name: &str, dependencies: &str) -> Result<PathBuf, String> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
         .ok_or("no home folder")?;
-    let folder = cache.join("loopline-tests/npm-clients-6");
+    let folder = cache.join("loopline-tests").join(name);
     if folder.join("complete").exists() {
         return Ok(folder);
     }
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let package =
-        r#"{"private":true,"dependencies":{"@actions/artifact":"6.2.1","@actions/cache":"6.3.0"}}"#;
+    let package = format!(r#"{{"private":true,"dependencies":{{{dependencies}}}}}"#);
     fs::write(folder.join("package.json"), package).map_err(|error| error.to_string())?;
     let output = Command::new("npm")
         .args(["install", "--no-audit", "--no-fund", "--fetch-timeout=20000", "--fetch-retries=1"])
@@ -69,25 +68,27 @@ fn clients() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-#[test]
-fn the_real_clients_are_content() {
-    let folder = match clients() {
+/// Runs `script` with the clients named, and returns what the server was told.
+#[track_caller]
+fn run_clients(name: &str, dependencies: &str, extension: &str, text: &str) -> Option<Fixture> {
+    let folder = match clients(name, dependencies) {
         Ok(folder) => folder,
         Err(reason) => {
             println!("SKIPPED: the npm packages cannot be had: {reason}");
-            return;
+            return None;
         }
     };
     let fixture = serve();
     let work = fixture.folder.path().join("work");
     fs::create_dir_all(&work).unwrap();
-    let script = folder.join(format!("clients-{}.mjs", std::process::id()));
-    fs::write(&script, include_str!("clients.mjs")).unwrap();
+    let script = folder.join(format!("clients-{}.{extension}", std::process::id()));
+    fs::write(&script, text).unwrap();
     let output = Command::new("node")
         .arg(&script)
         .arg(&work)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("RUNNER_TEMP", fixture.folder.path())
         .env("GITHUB_SERVER_URL", "https://github.com")
         .env("GITHUB_REPOSITORY", "o/r")
         .envs(fixture.server.variables())
@@ -97,7 +98,22 @@ fn the_real_clients_are_content() {
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("the clients are content"), "{out}\n{err}");
-    assert_eq!(*fixture.stored.lock().unwrap(), ["my site"]);
+    Some(fixture)
+}
+
+#[test]
+fn the_real_clients_are_content() {
+    let newest = r#""@actions/artifact":"6.2.1","@actions/cache":"6.3.0""#;
+    let script = include_str!("clients.mjs");
+    if let Some(fixture) = run_clients("npm-clients-6", newest, "mjs", script) {
+        assert_eq!(*fixture.stored.lock().unwrap(), ["my site"]);
+    }
+}
+
+#[test]
+fn the_older_cache_client_is_content() {
+    let older = r#""@actions/cache":"3.3.0""#;
+    run_clients("npm-clients-cache-3", older, "cjs", include_str!("clients_v1.cjs"));
 }
 
 fn request(fixture: &Fixture, head: &str, body: &str) -> String {
@@ -148,6 +164,12 @@ fn wrong_clients_are_refused() {
             r#"{"key":"a,b","version":"v"}"#,
             "400",
         ),
+        ("GET /_apis/artifactcache/cache?keys=a&version=v HTTP/1.1".to_owned(), "", "401"),
+        (format!("GET /_apis/artifactcache/cache?keys=a HTTP/1.1\r\n{token}"), "", "400"),
+        (format!("POST /_apis/artifactcache/caches HTTP/1.1\r\n{token}"), "{}", "400"),
+        (format!("POST /_apis/artifactcache/caches/1 HTTP/1.1\r\n{token}"), "{}", "404"),
+        (format!("PATCH /_apis/artifactcache/caches/1 HTTP/1.1\r\n{token}"), "x", "404"),
+        (format!("GET /_apis/artifactcache/clean HTTP/1.1\r\n{token}"), "", "404"),
         ("GET /blob/artifact/1?sig=0 HTTP/1.1".to_owned(), "", "404"),
         ("PUT /blob/upload/0 HTTP/1.1".to_owned(), "x", "404"),
         ("GET / HTTP/1.1".to_owned(), "", "404"),

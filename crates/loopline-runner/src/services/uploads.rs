@@ -47,6 +47,11 @@ impl Uploads {
         self.0.get(secret)
     }
 
+    /// Takes the finished upload of that secret.
+    pub(super) fn remove(&mut self, secret: &str) -> Option<Upload> {
+        self.0.remove(secret)
+    }
+
     /// Takes the finished upload that `wanted` picks.
     pub(super) fn take(&mut self, wanted: impl Fn(&Target) -> bool) -> Option<Upload> {
         let secret =
