@@ -76,6 +76,12 @@ pub trait Type: Copy {
     /// list maps (`protocol: TCP`) are completed with it.
     fn default(&self) -> Option<&Value>;
 
+    /// Returns whether who owns a value as a whole owns its parts too, which is how an atomic type
+    /// becomes a granular one. Kubernetes' types all do.
+    fn splits(&self) -> bool {
+        true
+    }
+
     /// Returns how a strategic merge patch treats a value here.
     fn patch_strategy(&self) -> PatchStrategy<'_>;
 }

@@ -7,7 +7,7 @@ use super::walk::{Form, ItemError, Items, as_items, form};
 use crate::depth::bounded;
 use crate::order::equal;
 use crate::path::{Node, PathElement, PathSet};
-use crate::types::{Shape, Type};
+use crate::types::Type;
 
 /// The fields that differ. No field is in more than one of the sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,12 +104,13 @@ fn compare_at<T: Type>(
             leaf = visit(form(&ty, value), old, new, ty, &mut found.below)?;
         }
         (Some(old_value), Some(new_value)) => {
-            let changed_kind = ty.shape() == Shape::Deduced
-                && std::mem::discriminant(old_value) != std::mem::discriminant(new_value);
-            if changed_kind {
-                leaf |= visit(form(&ty, old_value), old, new, ty, &mut found.below)?;
+            let (old_form, new_form) = (form(&ty, old_value), form(&ty, new_value));
+            // A leaf that became an object, or the other way round, changed as a leaf and has
+            // parts on one side.
+            if std::mem::discriminant(&old_form) != std::mem::discriminant(&new_form) {
+                leaf |= visit(old_form, old, new, ty, &mut found.below)?;
             }
-            leaf |= visit(form(&ty, new_value), old, new, ty, &mut found.below)?;
+            leaf |= visit(new_form, old, new, ty, &mut found.below)?;
         }
     }
     if leaf {

@@ -66,7 +66,7 @@ impl<T: Type> Walk<'_, T> {
                 return Ok(());
             }
             Shape::Set | Shape::ListMap(_) | Shape::Map => {
-                if whole {
+                if whole && ty.splits() {
                     self.split()?;
                 }
             }

@@ -8,7 +8,7 @@ use crate::path::PathSet;
 use crate::types::Type;
 
 /// Returns a value without the fields and items of a set. Objects and lists that lose everything
-/// that way go too.
+/// they hold that way, without being in the set, become null. Items keep their keys.
 ///
 /// # Errors
 ///
@@ -43,7 +43,9 @@ fn remove_at<T: Type>(value: &Value, fields: &PathSet, ty: T) -> Option<Value> {
                     (Some(node), _) if node.member => {}
                     (Some(node), Some(element)) => {
                         let rest = remove_at(item, &node.children, element);
-                        kept.push(rest.unwrap_or_else(|| Value::Object(Map::new())));
+                        let mut rest = rest.unwrap_or_else(|| Value::Object(Map::new()));
+                        keep_keys(&mut rest, item, keys);
+                        kept.push(rest);
                     }
                     _ => kept.push(item.clone()),
                 }
@@ -56,9 +58,8 @@ fn remove_at<T: Type>(value: &Value, fields: &PathSet, ty: T) -> Option<Value> {
                 match (fields.field(name), ty.field(name)) {
                     (Some(node), _) if node.member => {}
                     (Some(node), Some(field)) => {
-                        if let Some(rest) = remove_at(value, &node.children, field) {
-                            kept.insert(name.clone(), rest);
-                        }
+                        let rest = remove_at(value, &node.children, field);
+                        kept.insert(name.clone(), rest.unwrap_or(Value::Null));
                     }
                     _ => {
                         kept.insert(name.clone(), value.clone());
@@ -68,6 +69,18 @@ fn remove_at<T: Type>(value: &Value, fields: &PathSet, ty: T) -> Option<Value> {
             (!kept.is_empty() || map.is_empty()).then_some(Value::Object(kept))
         }
         _ => Some(value.clone()),
+    }
+}
+
+/// Gives a part of an item the keys of the item, without which it would be another.
+fn keep_keys(part: &mut Value, item: &Value, keys: &[String]) {
+    let Value::Object(part) = part else { return };
+    for key in keys {
+        if let Some(value) = item.get(key)
+            && !part.contains_key(key)
+        {
+            part.insert(key.clone(), value.clone());
+        }
     }
 }
 
@@ -81,15 +94,9 @@ fn extract_at<T: Type>(value: &Value, fields: &PathSet, ty: T) -> Option<Value> 
                 let Some(node) = fields.node(&step) else { continue };
                 let mut part =
                     element.and_then(|element| extract_at(item, &node.children, element));
-                if let Value::Object(item) = item {
+                if item.is_object() {
                     let part = part.get_or_insert_with(|| Value::Object(Map::new()));
-                    for key in keys {
-                        if let (Value::Object(part), Some(value)) = (&mut *part, item.get(key))
-                            && !part.contains_key(key)
-                        {
-                            part.insert(key.clone(), value.clone());
-                        }
-                    }
+                    keep_keys(part, item, keys);
                 }
                 kept.push(part.unwrap_or_else(|| item.clone()));
             }

@@ -330,7 +330,7 @@ fn change<K: Ord + Clone, V: Versions>(
 }
 
 /// Removes from a merged object what the manager applied last time and not this time, unless
-/// another manager applied it, or it was never the manager's.
+/// another manager owns it, or it was never the manager's.
 fn prune<K: Ord, V: Versions>(
     versions: &V,
     merged: Value,
@@ -352,14 +352,14 @@ fn prune<K: Ord, V: Versions>(
     let mut pruned = remove(&start, &last_set, ty)?;
     let mut at: Arc<str> = Arc::clone(&last.version);
 
-    let mut applied: BTreeMap<&Arc<str>, PathSet> = BTreeMap::new();
-    for owned in managers.values().filter(|owned| owned.applied) {
-        let set = applied.entry(&owned.version).or_default();
+    let mut owners: BTreeMap<&Arc<str>, PathSet> = BTreeMap::new();
+    for owned in managers.values() {
+        let set = owners.entry(&owned.version).or_default();
         *set = set.union(&owned.set);
     }
     // The last version first: a conversion might need what was removed.
-    let first = applied.remove_entry(&last.version);
-    for (owned_version, owned) in first.into_iter().chain(applied) {
+    let first = owners.remove_entry(&last.version);
+    for (owned_version, owned) in first.into_iter().chain(owners) {
         let Some((whole, ty)) = convert(versions, &merged, version, owned_version)? else {
             continue;
         };

@@ -1,0 +1,6 @@
+//! Merging, told as data.
+//!
+//! `cargo test` makes up a few thousand inputs for the fuzz targets; `cargo bolero test` goes on.
+
+mod kind;
+mod structured;
