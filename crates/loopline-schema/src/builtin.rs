@@ -11,7 +11,7 @@ use crate::types::{Field, Kind, ListType, Name, Node, NodeId, Object, Scalar, Sc
 /// The version of Kubernetes whose types these are.
 pub const VERSION: &str = "v1.33";
 
-static TEXT: &str = include_str!("../data/v1.33.txt");
+pub(crate) static TEXT: &str = include_str!("../data/v1.33.txt");
 
 struct BuiltIn {
     schema: Schema,
@@ -38,6 +38,20 @@ pub fn definition(name: &str) -> Option<TypeRef<'static>> {
 /// Returns every kind that has a type: group, version, kind.
 pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     BUILT_IN.kinds.keys().copied()
+}
+
+/// Returns the kinds that a definition is the type of, in the order of their groups.
+pub(crate) fn kinds_of(
+    at: TypeRef<'static>,
+) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let mut found: Vec<_> = BUILT_IN
+        .kinds
+        .iter()
+        .filter(|(_, node)| **node == at.node)
+        .map(|(kind, _)| *kind)
+        .collect();
+    found.sort_unstable();
+    found.into_iter()
 }
 
 #[derive(Default)]

@@ -9,6 +9,7 @@ pub mod defaults;
 pub mod error;
 pub mod label_selector;
 pub mod normal;
+pub mod openapi;
 pub mod protobuf;
 pub mod resource;
 mod text;
