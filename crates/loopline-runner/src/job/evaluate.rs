@@ -7,11 +7,9 @@
 use std::sync::Arc;
 
 use loopline_source::SourceFile;
-use loopline_workflow::github::expression::{
-    self, EvalError, Object, ParseError, ParseOptions, evaluate, evaluate_traced, parse,
-};
+use loopline_workflow::github::expression::{self, EvalError, Object, ParseError, Trace};
 use loopline_workflow::github::model::{Action, Step, StepKind};
-use loopline_workflow::github::template::{Kind, Token};
+use loopline_workflow::github::template::{self, EvaluateErrorKind, Kind, Token};
 use loopline_workflow::run::Conclusion;
 
 pub(crate) use loopline_workflow::github::expression::Value;
@@ -23,8 +21,6 @@ use crate::hash_files::hash_files;
 
 /// How long a step's name made from its script may be, in characters.
 const MAX_NAME_CHARACTERS: usize = 200;
-/// How deep values nest in a token; reading a file has its own, smaller bound.
-const MAX_TOKEN_DEPTH: usize = 100;
 
 /// The contexts that do not change while a job runs.
 #[derive(Clone, Debug, Default)]
@@ -66,9 +62,29 @@ pub(crate) enum EvaluateError {
         /// What is there.
         found: String,
     },
-    /// Values nest too deep.
-    #[error("values nest deeper than {MAX_TOKEN_DEPTH} levels")]
-    TooDeep,
+    /// A mapping that cannot be put together.
+    #[error(transparent)]
+    Mapping(EvaluateErrorKind),
+}
+
+impl From<template::EvaluateError> for EvaluateError {
+    fn from(error: template::EvaluateError) -> Self {
+        error.kind.into()
+    }
+}
+
+impl From<EvaluateErrorKind> for EvaluateError {
+    fn from(kind: EvaluateErrorKind) -> Self {
+        match kind {
+            EvaluateErrorKind::Parse(source) => {
+                Self::Parse { text: source.expression.to_string(), source }
+            }
+            EvaluateErrorKind::Evaluate { text, error } => {
+                Self::Evaluate { text: text.into(), source: error }
+            }
+            other => Self::Mapping(other),
+        }
+    }
 }
 
 /// What a condition came to.
@@ -105,50 +121,7 @@ pub(crate) struct Sight<'a> {
 impl Sight<'_> {
     /// Returns a token's value with every expression in it evaluated.
     pub(crate) fn value(&self, token: &Token) -> Result<Value, EvaluateError> {
-        self.value_within(token, MAX_TOKEN_DEPTH)
-    }
-
-    fn value_within(&self, token: &Token, depth: usize) -> Result<Value, EvaluateError> {
-        let inner = depth.checked_sub(1).ok_or(EvaluateError::TooDeep)?;
-        Ok(match &token.kind {
-            Kind::Null => Value::Null,
-            Kind::Boolean(value) => Value::Bool(*value),
-            Kind::Number(value) => Value::Number(*value),
-            Kind::String(text) => Value::String(Arc::clone(text)),
-            Kind::Expression(expression) => self.text(&expression.text)?,
-            Kind::Insert => {
-                return Err(EvaluateError::Kind {
-                    expected: "a value",
-                    found: "`insert`, which is only a mapping's key".to_owned(),
-                });
-            }
-            Kind::Sequence(items) => {
-                let mut values = Vec::with_capacity(items.len());
-                for item in items.iter() {
-                    values.push(self.value_within(item, inner)?);
-                }
-                Value::array(values)
-            }
-            Kind::Mapping(pairs) => {
-                let mut object = Object::case_sensitive();
-                for pair in pairs.iter() {
-                    let value = self.value_within(&pair.value, inner)?;
-                    match (&pair.key.kind, value) {
-                        (Kind::Insert, Value::Object(inserted)) => {
-                            for (name, value) in inserted.iter() {
-                                object.insert(Arc::clone(name), value.clone());
-                            }
-                        }
-                        (Kind::Insert, other) => return Err(wrong("a mapping", &other)),
-                        (_, value) => {
-                            let key = self.value_within(&pair.key, inner)?;
-                            object.insert(&*key.to_text(), value);
-                        }
-                    }
-                }
-                Value::from(object)
-            }
-        })
+        Ok(template::evaluate(token, self)?)
     }
 
     /// Returns a token's value as text; arrays and objects have none.
@@ -210,22 +183,13 @@ impl Sight<'_> {
 
     /// Returns what a condition given as text comes to.
     pub(crate) fn condition_text(&self, text: &str) -> Result<Verdict, EvaluateError> {
-        let holds = self.text(text)?.truthy();
+        let (holds, trace) = template::condition(text, self)?;
         // Only what does not run needs an explanation.
-        let trace = if holds { Vec::new() } else { self.explain(text) };
+        let trace = if holds { Vec::new() } else { self.explain(&trace) };
         Ok(Verdict { holds, condition: text.to_owned(), trace })
     }
 
-    fn text(&self, text: &str) -> Result<Value, EvaluateError> {
-        let expression = parse(text, &ParseOptions::default())
-            .map_err(|source| EvaluateError::Parse { text: text.to_owned(), source })?;
-        evaluate(&expression, self)
-            .map_err(|source| EvaluateError::Evaluate { text: text.to_owned(), source })
-    }
-
-    fn explain(&self, text: &str) -> Vec<String> {
-        let Ok(expression) = parse(text, &ParseOptions::default()) else { return Vec::new() };
-        let (_, trace) = evaluate_traced(&expression, self);
+    fn explain(&self, trace: &Trace) -> Vec<String> {
         let known = trace.steps.iter().filter_map(|step| {
             step.value.as_ref().map(|value| format!("{} = {value}", step.expression))
         });
@@ -363,10 +327,8 @@ pub(crate) fn object<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) ->
 
 /// Reads an action's metadata; a mistake anywhere in it makes it no action.
 pub(crate) fn parse_action(file: &SourceFile) -> Result<Action, String> {
-    let (action, errors) = loopline_workflow::github::parse::action(
-        file,
-        &loopline_workflow::github::template::Limits::default(),
-    );
+    let (action, errors) =
+        loopline_workflow::github::parse::action(file, &template::Limits::default());
     match errors.first() {
         None => Ok(action),
         Some(error) => Err(match error.span {

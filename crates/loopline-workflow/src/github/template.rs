@@ -10,6 +10,6 @@ mod token;
 
 pub use allowed::{Allowed, Checked};
 pub use error::{Error, ErrorKind, Errors, MAX_ERRORS, MAX_MESSAGE_LENGTH};
-pub use evaluate::{EvaluateError, EvaluateErrorKind, evaluate};
+pub use evaluate::{EvaluateError, EvaluateErrorKind, condition, evaluate};
 pub use read::{Limits, Usage, read};
 pub use token::{Expression, Kind, Pair, Token};

@@ -3,11 +3,8 @@
 use loopline_source::{SourceFile, Span};
 
 use super::context::Contexts;
-use crate::github::expression::{
-    self, EvalError, Expr, Object, ParseError, ParseOptions, Scope, Value, evaluate,
-    evaluate_traced, named_values, parse,
-};
-use crate::github::template::{Kind, Token};
+use crate::github::expression::{self, EvalError, ParseOptions, Scope, Value, named_values, parse};
+use crate::github::template::{self, EvaluateError, EvaluateErrorKind, Kind, Token};
 use crate::run::Place;
 
 /// What the status functions answer.
@@ -43,12 +40,9 @@ pub struct EvaluationError {
 /// What is wrong with a token.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EvaluationErrorKind {
-    /// The expression cannot be read.
+    /// It, or an expression in it, has no value.
     #[error(transparent)]
-    Parse(#[from] ParseError),
-    /// The expression has no value.
-    #[error(transparent)]
-    Evaluate(#[from] EvalError),
+    NoValue(#[from] EvaluateErrorKind),
     /// It has a value, which cannot be used here.
     #[error("{reason}")]
     Unusable {
@@ -66,13 +60,15 @@ impl EvaluationError {
         Self { span, kind: Box::new(EvaluationErrorKind::Unusable { reason: reason.into() }) }
     }
 
-    fn of(token: &Token, kind: impl Into<EvaluationErrorKind>) -> Self {
-        Self { span: token.span, kind: Box::new(kind.into()) }
-    }
-
     /// Returns the place in `file`.
     pub fn place(&self, file: &SourceFile) -> Option<Place> {
         Some(place_of(file, self.span))
+    }
+}
+
+impl From<EvaluateError> for EvaluationError {
+    fn from(error: EvaluateError) -> Self {
+        Self { span: error.span, kind: Box::new(error.kind.into()) }
     }
 }
 
@@ -140,55 +136,7 @@ pub(crate) fn value_with(
     scenario: Scenario,
     extra: &[(&str, &Value)],
 ) -> Result<Value, EvaluationError> {
-    evaluate_token(token, &JobScope { contexts, extra, scenario })
-}
-
-/// Recursion is bounded by the depth the reader lets a file have.
-fn evaluate_token(token: &Token, scope: &JobScope<'_>) -> Result<Value, EvaluationError> {
-    Ok(match &token.kind {
-        Kind::Null | Kind::Insert => Value::Null,
-        Kind::Boolean(value) => Value::Bool(*value),
-        Kind::Number(value) => Value::Number(*value),
-        Kind::String(text) => Value::String(std::sync::Arc::clone(text)),
-        Kind::Expression(expression) => {
-            let tree = read(token, &expression.text)?;
-            evaluate(&tree, scope).map_err(|error| EvaluationError::of(token, error))?
-        }
-        Kind::Sequence(items) => {
-            let mut values = Vec::with_capacity(items.len());
-            for item in items.iter() {
-                // An expression that gives an array stands for one item, as everywhere in YAML.
-                values.push(evaluate_token(item, scope)?);
-            }
-            values.into()
-        }
-        Kind::Mapping(pairs) => {
-            let mut object = Object::new();
-            for pair in pairs.iter() {
-                if pair.key.kind == Kind::Insert {
-                    if let Value::Object(inserted) = evaluate_token(&pair.value, scope)? {
-                        object.extend(
-                            inserted
-                                .iter()
-                                .map(|(name, value)| (std::sync::Arc::clone(name), value.clone())),
-                        );
-                        continue;
-                    }
-                    return Err(EvaluationError::invalid(
-                        &pair.value,
-                        "`insert` must be given a mapping",
-                    ));
-                }
-                let key = evaluate_token(&pair.key, scope)?;
-                object.insert(&*key.to_text(), evaluate_token(&pair.value, scope)?);
-            }
-            object.into()
-        }
-    })
-}
-
-fn read(token: &Token, text: &str) -> Result<Expr, EvaluationError> {
-    parse(text, &ParseOptions::default()).map_err(|error| EvaluationError::of(token, error))
+    Ok(template::evaluate(token, &JobScope { contexts, extra, scenario })?)
 }
 
 /// Evaluates the condition of a job.
@@ -205,13 +153,12 @@ pub fn condition(
         Kind::Expression(expression) => expression.text.to_string(),
         Kind::String(text) => text.to_string(),
         _ => {
-            let holds = evaluate_token(token, &scope)?.truthy();
+            let holds = template::evaluate(token, &scope)?.truthy();
             return Ok(Condition { holds, text: holds.to_string(), trace: Vec::new() });
         }
     };
-    let tree = read(token, &text)?;
-    let (result, trace) = evaluate_traced(&tree, &scope);
-    let holds = result.map_err(|error| EvaluationError::of(token, error))?.truthy();
+    let (holds, trace) = template::condition(&text, &scope)
+        .map_err(|kind| EvaluateError { span: token.span, kind })?;
     let trace = if holds {
         Vec::new()
     } else {

@@ -3,7 +3,9 @@
 use loopline_source::Span;
 
 use super::token::{Expression, Kind, Pair, Token};
-use crate::github::expression::{self, EvalError, Object, ParseError, ParseOptions, Scope, Value};
+use crate::github::expression::{
+    self, EvalError, Expr, Object, ParseError, ParseOptions, Scope, Trace, Value,
+};
 
 /// Why a token has no value.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -22,8 +24,13 @@ pub enum EvaluateErrorKind {
     #[error("{0}")]
     Parse(ParseError),
     /// The expression has no value.
-    #[error("{0}")]
-    Evaluate(EvalError),
+    #[error("{error}")]
+    Evaluate {
+        /// The expression.
+        text: Box<str>,
+        /// Why.
+        error: EvalError,
+    },
     /// A key that is a sequence or a mapping.
     #[error("Expected a scalar value")]
     KeyNotScalar,
@@ -44,11 +51,26 @@ impl Expression {
     /// # Errors
     /// Returns why it has no value.
     pub fn evaluate(&self, scope: &dyn Scope) -> Result<Value, EvaluateErrorKind> {
-        // Which contexts may stand here was checked when the file was read.
-        let tree = expression::parse(&self.text, &ParseOptions::default())
-            .map_err(EvaluateErrorKind::Parse)?;
-        expression::evaluate(&tree, scope).map_err(EvaluateErrorKind::Evaluate)
+        expression::evaluate(&parse(&self.text)?, scope).map_err(|error| failed(&self.text, error))
     }
+}
+
+/// Evaluates a condition without `${{ }}`; returns whether it holds and what its parts came to.
+///
+/// # Errors
+/// Returns why it has no value.
+pub fn condition(text: &str, scope: &dyn Scope) -> Result<(bool, Trace), EvaluateErrorKind> {
+    let (result, trace) = expression::evaluate_traced(&parse(text)?, scope);
+    Ok((result.map_err(|error| failed(text, error))?.truthy(), trace))
+}
+
+/// Which contexts may stand where was checked when the file was read.
+fn parse(text: &str) -> Result<Expr, EvaluateErrorKind> {
+    expression::parse(text, &ParseOptions::default()).map_err(EvaluateErrorKind::Parse)
+}
+
+fn failed(text: &str, error: EvalError) -> EvaluateErrorKind {
+    EvaluateErrorKind::Evaluate { text: text.into(), error }
 }
 
 /// Evaluates a token and all expressions in it: keys, values, items, and `insert`.
