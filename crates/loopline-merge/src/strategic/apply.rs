@@ -138,7 +138,10 @@ fn retain_keys(original: &mut Map<String, Value>, patch: &Map<String, Value>) ->
     for key in keys {
         retained.insert(key.as_str().ok_or(Error::RetainKeys)?);
     }
-    if patch.keys().any(|name| !is_directive(name) && !retained.contains(name.as_str())) {
+    let strays = patch.iter().any(|(name, value)| {
+        !value.is_null() && !is_directive(name) && !retained.contains(name.as_str())
+    });
+    if strays {
         return Err(Error::NotRetained);
     }
     original.retain(|name, _| retained.contains(name.as_str()));
@@ -199,10 +202,45 @@ fn set_element_order<T: Type>(
             return Err(Error::NoKeyDeclared(name.to_owned()));
         }
         let identity = Identity { key: rule.key.filter(|_| objects) };
+        let server = with_successors(server, items.unwrap_or_default(), &identity)?;
         let arranged = arrange(merged, wanted, &server, &identity)?;
         original.insert(name.to_owned(), Value::Array(arranged));
         Ok(())
     })
+}
+
+/// Returns the server's items as they count for the order: as many new items as others are deleted
+/// succeed to the places at the end that become free. Real API servers order lists so.
+fn with_successors(
+    mut server: Vec<Value>,
+    items: &[Value],
+    identity: &Identity<'_>,
+) -> Result<Vec<Value>, Error> {
+    let length = server.len();
+    for item in items.iter().filter(|item| is_deletion(item)) {
+        let gone = identity.of(item)?;
+        let mut kept = Vec::with_capacity(server.len());
+        for other in server {
+            if identity.of(&other)? != gone {
+                kept.push(other);
+            }
+        }
+        server = kept;
+    }
+    let known = identity.positions(&server)?;
+    for item in items.iter().filter(|item| !is_deletion(item)) {
+        if server.len() >= length {
+            break;
+        }
+        if !known.contains_key(&identity.of(item)?) {
+            server.push(item.clone());
+        }
+    }
+    Ok(server)
+}
+
+fn is_deletion(item: &Value) -> bool {
+    item.get(PATCH).and_then(Value::as_str) == Some("delete")
 }
 
 /// Checks that an order lists all items of a patch that stay, in their order.
@@ -211,11 +249,7 @@ fn check_order(items: &[Value], wanted: &[Value], key: Option<&str>) -> Result<(
         return Ok(());
     }
     let mut rest = wanted.iter();
-    for item in items {
-        let deleted = item.get(PATCH).and_then(Value::as_str) == Some("delete");
-        if deleted {
-            continue;
-        }
+    for item in items.iter().filter(|item| !is_deletion(item)) {
         let found = match key.filter(|_| item.is_object()) {
             Some(key) => {
                 let name = merge_key(item, key)?;

@@ -83,10 +83,10 @@ fn diff_maps<T: Type>(
                 let empty = Map::new();
                 let before = before.and_then(Value::as_object).unwrap_or(&empty);
                 let mut inner = diff_maps(before, wanted_map, now, field)?;
+                if strategy.retain_keys {
+                    retain(&mut inner, wanted_map, now);
+                }
                 if !inner.is_empty() {
-                    if strategy.retain_keys {
-                        inner.insert(RETAIN_KEYS.to_owned(), keys(wanted_map));
-                    }
                     patch.insert(name.clone(), Value::Object(inner));
                 }
             }
@@ -116,11 +116,21 @@ fn diff_maps<T: Type>(
     Ok(patch)
 }
 
-/// The names of a map's fields, sorted.
-fn keys(map: &Map<String, Value>) -> Value {
-    let mut keys: Vec<&String> = map.keys().collect();
+/// Says which fields stay, if anything changes or the current object has others.
+fn retain(patch: &mut Map<String, Value>, wanted: &Map<String, Value>, now: &Map<String, Value>) {
+    if patch.is_empty() && now.keys().all(|name| wanted.contains_key(name)) {
+        return;
+    }
+    let mut keys: Vec<&String> = wanted.keys().collect();
     keys.sort_unstable();
-    keys.into_iter().cloned().collect()
+    patch.insert(RETAIN_KEYS.to_owned(), keys.into_iter().cloned().collect());
+}
+
+/// Items by their names, in their order.
+type Index<'v> = HashMap<String, Vec<&'v Map<String, Value>>>;
+
+fn nth<'v>(index: &Index<'v>, name: &str, occurrence: usize) -> Option<&'v Map<String, Value>> {
+    index.get(name)?.get(occurrence).copied()
 }
 
 struct Lists<'a> {
@@ -138,60 +148,58 @@ impl Lists<'_> {
         element: Option<T>,
         patch: &mut Map<String, Value>,
     ) -> Result<(), Error> {
-        if self.current.is_empty() && self.original.is_empty() {
-            if !self.modified.is_empty() {
-                patch.insert(name.to_owned(), Value::Array(self.modified.to_vec()));
-            }
-            return Ok(());
-        }
         let identity = Identity { key: Some(key) };
-        let index = |list: &[Value]| -> Result<HashMap<String, Map<String, Value>>, Error> {
-            let mut index = HashMap::with_capacity(list.len());
-            for item in list {
-                let Value::Object(map) = item else { return Err(Error::NotAMap(kind(item))) };
-                index.insert(identity.of(item)?, map.clone());
-            }
-            Ok(index)
-        };
-        let (originals, currents) = (index(self.original)?, index(self.current)?);
+        let (originals, currents) =
+            (Self::index(self.original, &identity)?, Self::index(self.current, &identity)?);
         let modified_names = identity.positions(self.modified)?;
         let mut items = Vec::new();
         let empty = Map::new();
+        let mut occurrences: HashMap<String, usize> = HashMap::new();
         for item in self.modified {
             let Value::Object(wanted) = item else { return Err(Error::NotAMap(kind(item))) };
             let item_name = identity.of(item)?;
-            let Some(now) = currents.get(&item_name) else {
+            // Items of one name are paired in their order.
+            let occurrence = occurrences.entry(item_name.clone()).or_default();
+            let (before, now) = (
+                nth(&originals, &item_name, *occurrence).unwrap_or(&empty),
+                nth(&currents, &item_name, *occurrence),
+            );
+            *occurrence += 1;
+            let Some(now) = now else {
                 items.push(item.clone());
                 continue;
             };
-            let before = originals.get(&item_name).unwrap_or(&empty);
             let mut inner = diff_maps(before, wanted, now, element)?;
+            if retain_keys {
+                retain(&mut inner, wanted, now);
+            }
             if !inner.is_empty() {
-                if retain_keys {
-                    inner.insert(RETAIN_KEYS.to_owned(), keys(wanted));
-                }
                 if let Some(value) = wanted.get(key) {
                     inner.insert(key.to_owned(), value.clone());
                 }
                 items.push(Value::Object(inner));
             }
         }
+        let changed = !items.is_empty();
         for item in self.original {
             if !modified_names.contains_key(&identity.of(item)?) {
                 items.push(json!({ PATCH: "delete", key: item.get(key) }));
             }
         }
+        let deleted = self
+            .original
+            .iter()
+            .any(|item| identity.of(item).is_ok_and(|name| !modified_names.contains_key(&name)));
         let same_order = self.current.len() == self.modified.len()
             && self
                 .current
                 .iter()
                 .zip(self.modified)
                 .all(|(now, wanted)| now.get(key) == wanted.get(key));
-        // What only the server has does not count as another order unless something changes.
-        if !items.is_empty() || !same_order {
+        let reordered = !self.current.is_empty() && (changed || !same_order);
+        if (deleted || reordered) && !self.modified.is_empty() {
             let order = self.modified.iter().map(|item| json!({ key: item.get(key) })).collect();
-            let order = Value::Array(order);
-            patch.insert(format!("{SET_ELEMENT_ORDER}{name}"), order);
+            patch.insert(format!("{SET_ELEMENT_ORDER}{name}"), Value::Array(order));
         }
         if !items.is_empty() {
             patch.insert(name.to_owned(), Value::Array(items));
@@ -199,13 +207,17 @@ impl Lists<'_> {
         Ok(())
     }
 
-    fn diff_scalars(&self, name: &str, patch: &mut Map<String, Value>) {
-        if self.current.is_empty() && self.original.is_empty() {
-            if !self.modified.is_empty() {
-                patch.insert(name.to_owned(), Value::Array(self.modified.to_vec()));
-            }
-            return;
+    /// Lists items by their names, in their order.
+    fn index<'v>(list: &'v [Value], identity: &Identity<'_>) -> Result<Index<'v>, Error> {
+        let mut index: Index<'v> = HashMap::with_capacity(list.len());
+        for item in list {
+            let Value::Object(map) = item else { return Err(Error::NotAMap(kind(item))) };
+            index.entry(identity.of(item)?).or_default().push(map);
         }
+        Ok(index)
+    }
+
+    fn diff_scalars(&self, name: &str, patch: &mut Map<String, Value>) {
         let added: Vec<Value> =
             self.modified.iter().filter(|item| !self.current.contains(item)).cloned().collect();
         let mut removed: Vec<Value> = Vec::new();
@@ -214,11 +226,10 @@ impl Lists<'_> {
                 removed.push(item.clone());
             }
         }
-        if !removed.is_empty() || self.current != self.modified {
+        let reordered = !self.current.is_empty() && self.current != self.modified;
+        if (!removed.is_empty() || reordered) && !self.modified.is_empty() {
             let order = Value::Array(self.modified.to_vec());
-            if !self.modified.is_empty() {
-                patch.insert(format!("{SET_ELEMENT_ORDER}{name}"), order);
-            }
+            patch.insert(format!("{SET_ELEMENT_ORDER}{name}"), order);
         }
         if !added.is_empty() {
             patch.insert(name.to_owned(), Value::Array(added));

@@ -3,4 +3,5 @@
 //! `cargo test` makes up a few thousand inputs for the fuzz targets; `cargo bolero test` goes on.
 
 mod kind;
+mod strategic;
 mod structured;
