@@ -41,6 +41,7 @@ rules! {
     WORKFLOW_DUPLICATE_KEY = LL0205 "workflow-duplicate-key" Error,
     YAML_ANCHOR = LL0206 "yaml-anchor" Error,
     WORKFLOW_INVALID_VALUE = LL0207 "workflow-invalid-value" Error,
+    CHECK_CONFIGURATION = LL0208 "check-configuration" Error,
     EXPRESSION_SYNTAX = LL0211 "expression-syntax" Error,
     EXPRESSION_UNDEFINED = LL0212 "expression-undefined" Error,
     EXPRESSION_TYPE = LL0213 "expression-type" Error,

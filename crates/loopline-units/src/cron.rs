@@ -160,6 +160,16 @@ impl Schedule {
         self.bits[field] >> value & 1 == 1
     }
 
+    /// Returns whether no day is ever meant: a day that its months do not have.
+    pub fn is_never(&self) -> bool {
+        const DAYS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        // Beside days of the week, days of the month are only one of two ways to be due.
+        self.restricted == [true, false]
+            && (1..)
+                .zip(DAYS)
+                .all(|(month, days)| !self.has(3, month) || (1..=days).all(|day| !self.has(2, day)))
+    }
+
     fn is_day(&self, date: Date) -> bool {
         let month_day = self.has(2, date.day().unsigned_abs().into());
         let week_day = self.has(4, date.weekday().to_sunday_zero_offset().unsigned_abs().into());

@@ -89,6 +89,13 @@ fn one(out: &mut String, finding: &Diagnostic, color: bool) {
     for hint in &finding.hints {
         push(out, format_args!("{bold}hint{reset}: {}\n", printable(hint)));
     }
+    if let Some(fix) = &finding.fix
+        && !finding.hints.iter().any(|hint| hint.contains(&fix.replacement))
+    {
+        let old = printable(finding.primary.file.slice(fix.span));
+        let new = printable(&fix.replacement);
+        push(out, format_args!("{bold}hint{reset}: write `{new}` in place of `{old}`\n"));
+    }
     push(out, format_args!("{bold}hint{reset}: `loopline explain {code}` for details\n"));
 }
 

@@ -158,6 +158,7 @@ fn the_guides_workflows_are_judged() {
         cd/.github/workflows/blue-green.yml
         1:1 LL0202 `on` is missing in the workflow
         cd/.github/workflows/cd.yml
+        62:9 LL0242 `8398a7/action-slack@v3` has no input `webhook_url`
         96:27 LL0218 no step before this one has the id `login-ecr`
         cd/.github/workflows/infrastructure.yml
         ci/.github/workflows/ci.yml

@@ -6,6 +6,7 @@ mod check;
 mod corpus;
 mod expression;
 mod filter;
+mod fixes;
 mod fuzz;
 mod matrix;
 mod negative;

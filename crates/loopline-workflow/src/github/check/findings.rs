@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use loopline_diagnostic::{Diagnostic, Rule};
+use loopline_diagnostic::{Diagnostic, Fix, Rule};
 use loopline_source::{SourceFile, Span};
 
 /// The largest number of findings kept for one file; what comes after is more of the same.
@@ -36,6 +36,13 @@ impl<'a> Findings<'a> {
         self.list.last_mut()
     }
 
+    /// Adds a finding that may be about another file.
+    pub(crate) fn push(&mut self, finding: Diagnostic) {
+        if self.list.len() < MAX_FINDINGS {
+            self.list.push(finding);
+        }
+    }
+
     /// Adds a finding with one hint.
     pub(crate) fn add_hint(
         &mut self,
@@ -60,9 +67,15 @@ impl<'a> Findings<'a> {
     ) {
         let known: Vec<&str> = known.into_iter().collect();
         let near = nearest(word, &known).map(str::to_owned);
+        let file = self.file;
         let Some(found) = self.add(rule, span, message) else { return };
         if let Some(near) = near {
             found.hints.push(format!("did you mean `{near}`?"));
+            // A digit changed is another version, not a slip of the finger.
+            if digits(word).eq(digits(&near)) {
+                found.fix =
+                    written(file, span, word).map(|span| Fix { span, replacement: near.clone() });
+            }
         }
         if known.is_empty() || known.len() > MAX_LISTED {
             return;
@@ -91,6 +104,29 @@ impl<'a> Findings<'a> {
         });
         self.list
     }
+}
+
+/// Returns where in `span` the unknown `word` is written: a path ends with it, a call starts with
+/// it.
+fn written(file: &SourceFile, span: Span, word: &str) -> Option<Span> {
+    let text = file.slice(span).trim_end_matches(['\'', '"']);
+    let same = |part: Option<&str>| part.is_some_and(|part| part.eq_ignore_ascii_case(word));
+    let at = if word.is_empty() {
+        None
+    } else if same(text.len().checked_sub(word.len()).and_then(|at| text.get(at..))) {
+        let at = text.len() - word.len();
+        let before = text[..at].chars().next_back();
+        let inside = before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        (!inside).then_some(at)
+    } else {
+        (same(text.get(..word.len())) && text[word.len()..].starts_with('(')).then_some(0)
+    }?;
+    let start = span.start + u32::try_from(at).ok()?;
+    Some(Span::new(start, start + u32::try_from(word.len()).ok()?))
+}
+
+fn digits(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars().filter(char::is_ascii_digit)
 }
 
 /// The longest list of choices shown in full.

@@ -143,6 +143,7 @@ pub(crate) struct Job {
     pub(crate) condition: Option<Text>,
     pub(crate) steps: Vec<Step>,
     pub(crate) timeout_minutes: Option<Value<f64>>,
+    pub(crate) cancel_timeout_minutes: Option<Value<f64>>,
     pub(crate) strategy: Option<Strategy>,
     pub(crate) continue_on_error: Option<Value<bool>>,
     pub(crate) container: Option<Container>,

@@ -14,6 +14,7 @@ use crate::github::check::model::{
 use crate::github::check::text::Text;
 
 const KEYS: &[&str] = &[
+    "cancel-timeout-minutes",
     "concurrency",
     "container",
     "continue-on-error",
@@ -73,6 +74,10 @@ pub(super) fn job(reader: &mut Reader<'_, '_>, entry: Entry<'_>) -> Job {
             }
             "timeout-minutes" => {
                 job.timeout_minutes = reader.positive(value, "`timeout-minutes`", false);
+            }
+            "cancel-timeout-minutes" => {
+                job.cancel_timeout_minutes =
+                    reader.positive(value, "`cancel-timeout-minutes`", false);
             }
             "strategy" => job.strategy = Some(strategy(reader, value)),
             "continue-on-error" => {
@@ -149,6 +154,7 @@ fn new_job(id: Text) -> Job {
         condition: None,
         steps: Vec::new(),
         timeout_minutes: None,
+        cancel_timeout_minutes: None,
         strategy: None,
         continue_on_error: None,
         container: None,

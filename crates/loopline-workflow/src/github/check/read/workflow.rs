@@ -8,12 +8,21 @@ use super::reader::{CHOSEN, FIXED, Reader, Shape};
 use super::{events, job};
 use crate::github::check::findings::Findings;
 use crate::github::check::model::{
-    Call, Concurrency, Defaults, Event, Named, Permissions, Workflow,
+    Call, Concurrency, Defaults, Event, Named, Permissions, Value, Workflow,
 };
 use crate::github::check::text::Text;
 
-const KEYS: &[&str] =
-    &["concurrency", "defaults", "env", "jobs", "name", "on", "permissions", "run-name"];
+const KEYS: &[&str] = &[
+    "concurrency",
+    "defaults",
+    "description",
+    "env",
+    "jobs",
+    "name",
+    "on",
+    "permissions",
+    "run-name",
+];
 
 /// Reads a workflow from its root.
 pub(crate) fn workflow(root: &Node, findings: &mut Findings<'_>) -> Workflow {
@@ -29,6 +38,9 @@ pub(crate) fn workflow(root: &Node, findings: &mut Findings<'_>) -> Workflow {
     for entry in reader.mapping(root, "the workflow", FIXED) {
         match &*entry.id {
             "name" => workflow.name = Some(reader.string(entry.value, "`name`")),
+            "description" => {
+                reader.string(entry.value, "`description`");
+            }
             "run-name" => workflow.run_name = Some(reader.filled(entry.value, "`run-name`")),
             "on" => {
                 has_on = true;
@@ -131,6 +143,16 @@ pub(super) fn concurrency(reader: &mut Reader<'_, '_>, key: &Text, node: &Node) 
     }
     if !has_group {
         reader.missing(key.span, "group", "`concurrency`");
+    }
+    if let Some(queue) = concurrency.queue.as_ref().filter(|queue| &*queue.value == "max")
+        && matches!(concurrency.cancel_in_progress, Some(Value::Literal(true)))
+    {
+        reader.findings.add_hint(
+            &rules::WORKFLOW_INVALID_VALUE,
+            queue.span,
+            "`queue: max` cannot stand beside `cancel-in-progress: true`",
+            "runs either wait in a queue or end the one before them: remove one of the two keys",
+        );
     }
     concurrency
 }

@@ -68,6 +68,19 @@ pub(super) fn interface(uses: &str) -> Option<&'static Interface> {
     TABLE.get(&uses.to_lowercase())
 }
 
+/// Returns the first version of the action `owner/name` that still runs.
+pub(super) fn first_current(action: &str) -> Option<String> {
+    let wanted = format!("{}@", action.to_lowercase());
+    let major = |version: &str| version.strip_prefix('v').and_then(|v| v.parse::<u32>().ok());
+    TABLE
+        .keys()
+        .filter_map(|known| known.strip_prefix(&wanted))
+        .filter(|version| !is_outdated(&format!("{wanted}{version}")))
+        .filter_map(major)
+        .min()
+        .map(|major| format!("v{major}"))
+}
+
 /// Returns whether this version of the action is known not to run any more.
 pub(super) fn is_outdated(uses: &str) -> bool {
     OLD.binary_search(&uses.to_lowercase()).is_ok()

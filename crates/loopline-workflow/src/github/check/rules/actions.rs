@@ -1,6 +1,6 @@
 //! `uses` of steps: the form of the reference, versions that are gone, and the inputs.
 
-use loopline_diagnostic::rule_set as rules;
+use loopline_diagnostic::{Fix, rule_set as rules};
 use loopline_source::FileTree;
 use loopline_source::SourceFile;
 use loopline_source::yaml::{self, Limits, Node};
@@ -65,12 +65,21 @@ fn one(
         return;
     }
     if action_table::is_outdated(value) {
-        findings.add_hint(
-            &rules::ACTION_OUTDATED,
-            uses.span,
-            format!("`{value}` was built for a runtime or service that GitHub has retired"),
-            "use a later version of the action",
-        );
+        let message =
+            format!("`{value}` was built for a runtime or service that GitHub has retired");
+        let file = findings.file;
+        if let Some(found) = findings.add(&rules::ACTION_OUTDATED, uses.span, message) {
+            let name = value.split('@').next().unwrap_or_default();
+            match action_table::first_current(name) {
+                Some(version) => {
+                    found.hints.push(format!("`{version}` is its first version that runs"));
+                    let at = name.len() + 1;
+                    let span = uses.place(file, at, value.len());
+                    found.fix = Some(Fix { span, replacement: version });
+                }
+                None => found.hints.push("use a later version, or another action".to_owned()),
+            }
+        }
         return;
     }
     if let Some((interface, inputs)) = action_table::interface(value).zip(inputs) {
@@ -112,12 +121,18 @@ fn check_inputs(
             Some(known) if known.deprecated => {
                 let message =
                     format!("the input `{}` of `{}` is deprecated", name.value, uses.value);
-                findings.add_hint(
-                    rule,
-                    name.span,
-                    message,
-                    format!("use `{}`", name.value.replace('_', "-")),
-                );
+                let file = findings.file;
+                let other = name.value.replace('_', "-");
+                let renamed = other != *name.value
+                    && interface.inputs.iter().any(|input| input.name == other);
+                let given = inputs.iter().any(|input| *input.name.value == *other);
+                if let Some(found) = findings.add(rule, name.span, message)
+                    && renamed
+                {
+                    found.hints.push(format!("use `{other}`"));
+                    found.fix = (!given && file.slice(name.span) == &*name.value)
+                        .then_some(Fix { span: name.span, replacement: other });
+                }
             }
             Some(_) => {}
             None => {

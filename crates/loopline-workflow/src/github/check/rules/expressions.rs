@@ -2,6 +2,7 @@
 
 use loopline_source::FileTree;
 
+use super::configuration::Configuration;
 use super::{reusable, steps_context};
 use crate::github::check::expression::{Availability, Contexts, Object, Type};
 use crate::github::check::findings::Findings;
@@ -14,9 +15,18 @@ use templates::Templates;
 
 mod templates;
 
-pub(super) fn check(workflow: &Workflow, tree: &dyn FileTree, findings: &mut Findings<'_>) {
+pub(super) fn check(
+    workflow: &Workflow,
+    tree: &dyn FileTree,
+    configuration: &Configuration,
+    findings: &mut Findings<'_>,
+) {
     let mut templates =
         Templates { findings, contexts: Contexts::new(), shell: Availability::NOWHERE };
+    if let Some(variables) = &configuration.variables {
+        let known = variables.iter().map(|name| (name.clone(), Type::String));
+        templates.contexts.set("vars", Type::strict(known));
+    }
     events_contexts(workflow, &mut templates.contexts);
     templates.text(workflow.name.as_ref(), Availability::STEP);
     templates.text(workflow.run_name.as_ref(), Availability::RUN_NAME);
@@ -212,6 +222,7 @@ fn job(templates: &mut Templates<'_, '_>, job: &Job, tree: &dyn FileTree) {
         templates.text(defaults.working_directory.as_ref(), Availability::JOB_DEFAULTS);
     }
     templates.number(job.timeout_minutes.as_ref(), place);
+    templates.number(job.cancel_timeout_minutes.as_ref(), place);
     templates.boolean(job.continue_on_error.as_ref(), place);
     if let Some(one) = &job.container {
         container(templates, one);
@@ -285,9 +296,10 @@ fn runs_on(templates: &mut Templates<'_, '_>, runs_on: &RunsOn) {
     if let Some(text) = &runs_on.expression
         && let Some(given) = templates.template(text, place, false)
     {
-        let fits = matches!(given, Type::Any | Type::String | Type::Array(..));
+        // An object gives a group and labels.
+        let fits = matches!(given, Type::Any | Type::String | Type::Array(..) | Type::Object(_));
         if !fits {
-            templates.wrong_type(text, "a string or a list", &given);
+            templates.wrong_type(text, "a string, a list or an object", &given);
         }
     }
     for label in &runs_on.labels {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use loopline_diagnostic::rule_set as rules;
+use loopline_diagnostic::{Fix, rule_set as rules};
 
 use crate::github::check::findings::Findings;
 use crate::github::check::model::{Action, Job, Step, Workflow};
@@ -94,6 +94,8 @@ fn needs(jobs: &[Job], findings: &mut Findings<'_>) {
                         *found = found.clone().also(&file, need.span, "no such job");
                         if let Some(near) = near {
                             found.hints.push(format!("did you mean `{near}`?"));
+                            found.fix = (file.slice(need.span) == &*need.value)
+                                .then(|| Fix { span: need.span, replacement: near.to_owned() });
                         }
                     }
                 }

@@ -1,9 +1,8 @@
 //! Labels of runners: whether they exist, and whether one runner can have them all.
 
 use loopline_diagnostic::rule_set as rules;
-use loopline_source::yaml::{self, Limits};
-use loopline_source::{FileTree, SourceFile};
 
+use super::configuration::Configuration;
 use crate::github::check::checker::Options;
 use crate::github::check::expression::{Kind, parse};
 use crate::github::check::findings::Findings;
@@ -57,16 +56,13 @@ const IMAGES: &[&[&str]] = &[
 ];
 /// Labels that GitHub gives self-hosted runners.
 const SELF_HOSTED: &[&str] = &["self-hosted", "x64", "arm", "arm64", "linux", "macos", "windows"];
-/// The configuration whose labels count as known.
-const CONFIGURATIONS: [&str; 2] = [".github/actionlint.yaml", ".github/actionlint.yml"];
 
 pub(super) fn check(
     workflow: &Workflow,
-    tree: &dyn FileTree,
+    configuration: &Configuration,
     options: &Options,
     findings: &mut Findings<'_>,
 ) {
-    let mut configured: Option<Vec<String>> = None;
     for job in &workflow.jobs {
         let labels = labels(job);
         for group in &labels {
@@ -79,8 +75,7 @@ pub(super) fn check(
                 let known = IMAGES.iter().any(|image| image.contains(&&*lower))
                     || SELF_HOSTED.contains(&&*lower);
                 if !known {
-                    let configured = configured.get_or_insert_with(|| configuration(tree));
-                    let custom = configured.iter().chain(&options.runner_labels);
+                    let custom = configuration.labels.iter().chain(&options.runner_labels);
                     if !custom.clone().any(|pattern| glob(&pattern.to_lowercase(), &lower)) {
                         unknown(label, findings);
                     }
@@ -211,18 +206,6 @@ fn matrix_values(job: &Job, expression: &Text) -> Vec<Raw> {
         }
     }
     found
-}
-
-/// Returns the labels that the repository's configuration adds.
-fn configuration(tree: &dyn FileTree) -> Vec<String> {
-    let Some(text) = CONFIGURATIONS.iter().find_map(|path| tree.read(path).ok()) else {
-        return Vec::new();
-    };
-    let parsed = yaml::parse(&SourceFile::new(CONFIGURATIONS[0], text), &Limits::default());
-    let Some(document) = parsed.documents.first() else { return Vec::new() };
-    let labels = document.root.get("self-hosted-runner").and_then(|runner| runner.get("labels"));
-    let items = labels.and_then(yaml::Node::as_sequence).unwrap_or(&[]);
-    items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 /// Returns whether `text` matches `pattern`, in which `*` is any run and `?` any character.

@@ -73,7 +73,9 @@ fn matches(value: &Raw, exclusion: &Raw) -> bool {
                 && value.iter().zip(exclusion).all(|(own, wanted)| matches(own, wanted))
         }
         (RawData::Scalar(value), RawData::Scalar(exclusion)) => {
-            value.value == exclusion.value || numbers_equal(&value.node, &exclusion.node)
+            // GitHub compares texts without their case.
+            value.value.eq_ignore_ascii_case(&exclusion.value)
+                || numbers_equal(&value.node, &exclusion.node)
         }
         _ => false,
     }

@@ -60,7 +60,7 @@ pub(crate) fn check(
     let steps = steps(&mut Reader { findings }, node);
     jobs::step_ids(&steps, findings);
     shells::steps(&steps, None, findings);
-    commands::steps(&steps, findings);
+    commands::steps(&steps, None, findings);
     conditions::steps(&steps, findings);
     environment_names::steps(&steps, findings);
     actions::steps(&steps, tree, findings);
@@ -85,7 +85,10 @@ pub(super) fn check_local(uses: &Text, tree: &dyn FileTree, findings: &mut Findi
         findings.add(&rules::ACTION_METADATA, uses.span, message);
         return;
     }
-    let Some(document) = parsed.documents.first() else { return };
+    let Some(document) = parsed.documents.first() else {
+        findings.add(&rules::ACTION_METADATA, uses.span, format!("`{}` is empty", file.name()));
+        return;
+    };
     for problem in problems(&document.root, folder, tree) {
         if let Some(found) =
             findings.add(&rules::ACTION_METADATA, uses.span, problem.message.clone())
@@ -115,6 +118,14 @@ fn problems(root: &Node, folder: &str, tree: &dyn FileTree) -> Vec<Problem> {
     for key in ["name", "description", "runs"] {
         if root.get(key).is_none_or(Node::is_null) {
             add(Span::at(root.start()), format!("an action needs `{key}`"), None);
+        }
+    }
+    for key in ["inputs", "outputs", "branding"] {
+        if let Some(value) = root.get(key)
+            && value.as_mapping().is_none()
+            && !value.is_null()
+        {
+            add(place(value), format!("`{key}` of an action is a mapping"), None);
         }
     }
     if let Some(color) = root.get("branding").and_then(|branding| branding.get("color"))
@@ -147,16 +158,29 @@ fn problems(root: &Node, folder: &str, tree: &dyn FileTree) -> Vec<Problem> {
     if runs.get(required).is_none() {
         add(place(runs), format!("{kind} needs `{required}`"), None);
     }
+    for (condition, stage) in [("pre-if", "pre"), ("post-if", "post")] {
+        let stage =
+            if value == "docker" { format!("{stage}-entrypoint") } else { stage.to_owned() };
+        if let Some(entry) =
+            runs.as_mapping().unwrap_or(&[]).iter().find(|e| e.key.as_str() == Some(condition))
+            && known.contains(&condition)
+            && runs.get(&stage).is_none()
+        {
+            add(
+                place(&entry.key),
+                format!("`{condition}` decides about `{stage}`, which is missing"),
+                None,
+            );
+        }
+    }
     for entry in runs.as_mapping().unwrap_or(&[]) {
         let key = entry.key.as_str().unwrap_or_default();
         if !known.contains(&key) {
             add(place(&entry.key), format!("`{key}` is not a key of {kind}"), None);
         }
         let file = match (kind, key) {
-            ("a JavaScript action", "main" | "pre" | "post")
-            | ("a container action", "entrypoint" | "pre-entrypoint" | "post-entrypoint") => {
-                entry.value.as_str()
-            }
+            // What a container starts is in its image, not beside the metadata.
+            ("a JavaScript action", "main" | "pre" | "post") => entry.value.as_str(),
             ("a container action", "image") => {
                 entry.value.as_str().filter(|image| !image.starts_with("docker://"))
             }

@@ -5,6 +5,7 @@ mod actions;
 pub(super) mod anchors;
 mod commands;
 mod conditions;
+pub(super) mod configuration;
 mod credentials;
 mod environment_names;
 mod events;

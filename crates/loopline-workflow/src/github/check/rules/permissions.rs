@@ -12,6 +12,7 @@ const SCOPES: &[(&str, &[&str])] = &[
     ("attestations", ANY),
     ("checks", ANY),
     ("contents", ANY),
+    ("copilot-requests", &["write", "none"]),
     ("deployments", ANY),
     ("discussions", ANY),
     ("id-token", &["write", "none"]),

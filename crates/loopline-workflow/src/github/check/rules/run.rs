@@ -2,6 +2,7 @@
 
 use loopline_source::FileTree;
 
+use super::configuration::Configuration;
 use super::{
     actions, commands, conditions, credentials, environment_names, events, expressions, globs,
     jobs, labels, matrices, parallel, permissions, reusable, schedules, shells,
@@ -14,6 +15,7 @@ use crate::github::check::model::Workflow;
 pub(crate) fn workflow(
     workflow: &Workflow,
     tree: &dyn FileTree,
+    configuration: &Configuration,
     options: &Options,
     findings: &mut Findings<'_>,
 ) {
@@ -22,7 +24,7 @@ pub(crate) fn workflow(
     schedules::check(workflow, findings);
     jobs::check(workflow, findings);
     matrices::check(workflow, findings);
-    labels::check(workflow, tree, options, findings);
+    labels::check(workflow, configuration, options, findings);
     shells::check(workflow, findings);
     permissions::check(workflow, findings);
     environment_names::check(workflow, findings);
@@ -32,5 +34,5 @@ pub(crate) fn workflow(
     parallel::check(workflow, findings);
     actions::check(workflow, tree, findings);
     reusable::check(workflow, tree, findings);
-    expressions::check(workflow, tree, findings);
+    expressions::check(workflow, tree, configuration, findings);
 }

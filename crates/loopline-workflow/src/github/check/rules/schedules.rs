@@ -37,6 +37,22 @@ pub(super) fn check(workflow: &Workflow, findings: &mut Findings<'_>) {
                         "GitHub does not start workflows more often",
                     );
                 }
+                Ok(_) if names_sunday_seven(&text.value) => {
+                    findings.add_hint(
+                        &rules::SCHEDULE,
+                        text.span,
+                        format!("`{}` is no cron schedule: days of the week end at 6", text.value),
+                        "write Sunday as `0` or `SUN`",
+                    );
+                }
+                Ok(parsed) if parsed.is_never() => {
+                    findings.add_hint(
+                        &rules::SCHEDULE,
+                        text.span,
+                        format!("`{}` is never due: no month has this day", text.value),
+                        "check the day of the month and the month",
+                    );
+                }
                 Ok(_) => {}
             }
         }
@@ -53,4 +69,12 @@ pub(super) fn check(workflow: &Workflow, findings: &mut Findings<'_>) {
             );
         }
     }
+}
+
+/// Returns whether the day of the week is written with a 7: other systems read that as Sunday,
+/// GitHub documents 0 to 6.
+fn names_sunday_seven(cron: &str) -> bool {
+    let days = cron.split_ascii_whitespace().nth(4).unwrap_or_default();
+    days.split(',')
+        .any(|item| item.split('/').next().unwrap_or_default().split('-').any(|day| day == "7"))
 }

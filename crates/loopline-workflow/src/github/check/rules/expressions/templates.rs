@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use loopline_diagnostic::{Rule, rule_set as rules};
+use loopline_diagnostic::{Fix, Rule, rule_set as rules};
+use loopline_source::SourceFile;
+use loopline_source::yaml::Style;
 
 use crate::github::check::expression::{
     self, Availability, Contexts, Problem, ProblemKind, Type, untrusted,
@@ -201,8 +203,10 @@ impl Templates<'_, '_> {
     fn syntax(&mut self, text: &Text, base: usize, error: expression::Error) {
         let at = (base + error.at).min(text.value.len());
         let span = text.place(self.findings.file, at, at);
+        let fix = single_quotes(text, self.findings.file, at);
         if let Some(found) = self.findings.add(&rules::EXPRESSION_SYNTAX, span, error.to_string()) {
             found.hints.extend(error.hint.map(str::to_owned));
+            found.fix = fix;
         }
     }
 
@@ -225,4 +229,16 @@ impl Templates<'_, '_> {
             }
         }
     }
+}
+
+/// Returns the change of a text in double quotes, which expressions do not know, to single ones.
+fn single_quotes(text: &Text, file: &SourceFile, at: usize) -> Option<Fix> {
+    let plain = matches!(text.node.as_scalar()?.style, Style::Plain | Style::Literal);
+    let inner = text.value.get(at..)?.strip_prefix('"')?;
+    let inner = &inner[..inner.find('"')?];
+    if !plain || inner.contains(['\'', '\n']) {
+        return None;
+    }
+    let span = text.place(file, at, at + inner.len() + 2);
+    Some(Fix { span, replacement: format!("'{inner}'") })
 }
