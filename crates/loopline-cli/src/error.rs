@@ -109,6 +109,12 @@ impl From<std::io::Error> for CommandError {
     }
 }
 
+impl From<loopline_runner::services::storage::StorageError> for CommandError {
+    fn from(error: loopline_runner::services::storage::StorageError) -> Self {
+        Self::new(Class::Failed, error.to_string())
+    }
+}
+
 impl From<loopline_store::FolderError> for CommandError {
     fn from(error: loopline_store::FolderError) -> Self {
         use loopline_store::FolderError;

@@ -95,7 +95,14 @@ pub fn run(mut run: Run, host: Arc<Host>, cancel: &Cancel) -> Result<Conclusion,
         // A job's panic was caught and reported inside its thread.
         let _ended = thread.join();
     }
-    let (conclusion, error) = result?;
+    let (mut conclusion, mut error) = result?;
+    // Also where every job that failed for it is tolerated.
+    if conclusion == Conclusion::Success
+        && let Some(reason) = driver.host.recorder.incomplete()
+    {
+        conclusion = Conclusion::Failure;
+        error = Some(format!("the run's record is incomplete: {reason}"));
+    }
     let duration = driver.host.clock.monotonic().saturating_sub(started);
     driver.host.recorder.event(&Event::RunFinished {
         conclusion,

@@ -159,6 +159,10 @@ impl Recorder for RunWriter {
         state.dirty = true;
         state.keep(written);
     }
+
+    fn incomplete(&self) -> Option<String> {
+        self.failure()
+    }
 }
 
 impl Shared {

@@ -339,4 +339,9 @@ pub trait Recorder: Send + Sync {
 
     /// Takes log text of one step: whole lines, masked, each ended by `\n`.
     fn log(&self, job: &JobKey, step: u32, lines: &[u8]);
+
+    /// Returns why what was taken so far is not all kept, where it is not.
+    fn incomplete(&self) -> Option<String> {
+        None
+    }
 }

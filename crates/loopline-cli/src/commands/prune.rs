@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use loopline_clock::Clock;
+use loopline_runner::services::disk::Disk;
 use loopline_store::{Area, Policy};
 use loopline_units::show_bytes;
 use serde_json::json;
@@ -23,7 +24,15 @@ pub(crate) fn run(context: &Context<'_>, arguments: &PruneArguments) -> Outcome 
         };
         let before = data.kept(area, &clock)?;
         let pruned = if arguments.dry_run { None } else { Some(data.prune(area, policy, &clock)?) };
-        let removed = pruned.unwrap_or_default();
+        let mut removed = pruned.unwrap_or_default();
+        if area == Area::Artifacts {
+            // What the workflows themselves limited (`retention-days`).
+            let disk = Disk::new(data.area(area), data.area(Area::Caches), clock.clone());
+            let (_, bytes) = disk.prune_expired(!arguments.dry_run)?;
+            if !arguments.dry_run {
+                removed.bytes += bytes;
+            }
+        }
         if printer.json {
             printer.json(&json!({
                 "schema": "loopline.prune/v1",

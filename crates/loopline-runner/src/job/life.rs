@@ -116,6 +116,15 @@ pub(crate) fn run(host: &Arc<Host>, start: &JobStart, cancel: &Cancel) -> (JobRe
     if cancel.is_cancelled() {
         result.conclusion = Conclusion::Cancelled;
     }
+    if let Some(reason) = host.recorder.incomplete() {
+        // Nobody could tell what it did, and `rerun --failed` must repeat it.
+        host.recorder.event(&Event::Warning {
+            code: None,
+            message: format!("job {}: its record is incomplete: {reason}", start.key),
+            place: None,
+        });
+        result.conclusion = worse(result.conclusion, Conclusion::Failure);
+    }
     let duration = host.clock.monotonic().saturating_sub(began);
     host.recorder.event(&Event::JobFinished {
         job: start.key.clone(),

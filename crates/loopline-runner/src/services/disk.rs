@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
-use loopline_clock::Clock;
+use loopline_clock::{Clock, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::storage::{
@@ -55,6 +55,40 @@ impl Disk {
     pub fn with_cache_quota(mut self, bytes: u64) -> Self {
         self.cache_quota_bytes = bytes;
         self
+    }
+
+    /// Removes the artifacts whose workflow said how long they are kept, once that is over;
+    /// returns how many there were and their size in bytes. With `remove` unset, only counts.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or an artifact cannot be removed.
+    pub fn prune_expired(&self, remove: bool) -> Result<(u64, u64), StorageError> {
+        let listing = match fs::read_dir(&self.artifacts) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
+            Err(error) => return Err(error.into()),
+        };
+        let now = self.clock.now();
+        let (mut count, mut bytes) = (0, 0);
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        for run in listing {
+            let run = run?;
+            if run.file_name() == STAGING || !run.file_type()?.is_dir() {
+                continue;
+            }
+            for artifact in entries::<Artifact>(&run.path())? {
+                let expires = artifact.expires.as_deref().map(str::parse::<Timestamp>);
+                if !expires.is_some_and(|expires| expires.is_ok_and(|expires| expires <= now)) {
+                    continue;
+                }
+                if remove {
+                    fs::remove_dir_all(run.path().join(address(&[&artifact.name])))?;
+                }
+                count += 1;
+                bytes += artifact.size_bytes;
+            }
+        }
+        Ok((count, bytes))
     }
 
     fn artifact_folder(&self, run: &str, name: &str) -> PathBuf {
@@ -348,8 +382,6 @@ fn check_run(run: &str) -> Result<(), StorageError> {
 mod tests {
     use std::time::Duration;
 
-    use loopline_clock::Timestamp;
-
     use super::*;
 
     fn scope(write: &str) -> CacheScope {
@@ -396,7 +428,7 @@ mod tests {
     #[test]
     fn artifacts_of_a_run() {
         let folder = tempfile::tempdir().unwrap();
-        let (clock, _) = Clock::scripted(Timestamp::UNIX_EPOCH);
+        let (clock, script) = Clock::scripted(Timestamp::UNIX_EPOCH);
         let disk = Disk::new(folder.path().join("a"), folder.path().join("c"), clock);
         let put = |name: &str, text: &str, overwrite: bool| {
             let file = Artifacts::staging(&disk).unwrap().join("f");
@@ -412,6 +444,7 @@ mod tests {
             Artifacts::put(&disk, new, &file)
         };
         put("site", "one", false).unwrap();
+        assert_eq!(disk.prune_expired(true).unwrap(), (0, 0), "it says nothing of an end");
         assert!(matches!(put("site", "two", false), Err(StorageError::Exists(_))));
         let stored = put("site", "two", true).unwrap();
         assert_eq!(fs::read(Artifacts::file(&disk, &stored)).unwrap(), b"two");
@@ -421,5 +454,22 @@ mod tests {
         assert!(matches!(disk.list("../7"), Err(StorageError::Name(_))));
         assert_eq!(disk.delete("7", "site").unwrap(), Some(stored));
         assert_eq!(disk.delete("7", "site").unwrap(), None);
+        let file = Artifacts::staging(&disk).unwrap().join("f");
+        fs::write(&file, "short").unwrap();
+        let new = NewArtifact {
+            run: "8",
+            job: "j",
+            name: "short",
+            mime_type: "application/zip",
+            expires: Some("1970-01-02T00:00:00Z"),
+            overwrite: false,
+        };
+        Artifacts::put(&disk, new, &file).unwrap();
+        assert_eq!(disk.prune_expired(true).unwrap(), (0, 0));
+        script.advance(Duration::from_secs(24 * 3600));
+        assert_eq!(disk.prune_expired(false).unwrap(), (1, 5));
+        assert_eq!(disk.list("8").unwrap().len(), 1);
+        assert_eq!(disk.prune_expired(true).unwrap(), (1, 5));
+        assert_eq!(disk.list("8").unwrap(), []);
     }
 }

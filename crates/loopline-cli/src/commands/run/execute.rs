@@ -238,6 +238,9 @@ impl Setting<'_> {
             for area in Area::ALL {
                 self.data.prune(area, Policy::default_of(area), &clock)?;
             }
+            let (artifacts, caches) =
+                (self.data.area(Area::Artifacts), self.data.area(Area::Caches));
+            Disk::new(artifacts, caches, clock.clone()).prune_expired(true)?;
         }
         conclusion
     }
@@ -477,6 +480,10 @@ impl Recorder for Tee {
     fn log(&self, job: &JobKey, step: u32, lines: &[u8]) {
         self.writer.log(job, step, lines);
         self.live.log(job, step, lines);
+    }
+
+    fn incomplete(&self) -> Option<String> {
+        self.writer.incomplete()
     }
 }
 

@@ -11,6 +11,7 @@ use super::context::{Context, Failure};
 use super::files;
 use crate::glob::{GlobError, Globs};
 use crate::leash::Leash;
+use crate::services::disk;
 use crate::services::storage::{Artifact, NewArtifact, StorageError};
 
 const UPLOAD: &[&str] = &[
@@ -38,14 +39,17 @@ const DOWNLOAD: &[&str] = &[
 const MAX_RETENTION_DAYS: i64 = 90;
 /// How many bytes one artifact may unpack to.
 const MAX_UNPACKED_BYTES: u64 = 50 * 1024 * 1024 * 1024;
+/// The first version of download-artifact that puts a single artifact that was asked for by its
+/// id into the folder itself.
+const FIRST_FLAT_DOWNLOAD: u64 = 5;
+/// The first version that fails where an artifact is not as it was stored.
+const FIRST_STRICT_DOWNLOAD: u64 = 8;
 const DEFAULT_NAME: &str = "artifact";
 
 pub(super) fn upload(context: &mut Context<'_>) -> Result<(), Failure> {
     context.check_inputs(UPLOAD, &[])?;
-    if !context.flag("archive", true)? {
-        return Err(Failure("input `archive: false` is not supported".to_owned()));
-    }
-    let name = match context.input("name") {
+    let archive = context.flag("archive", true)?;
+    let mut name = match context.input("name") {
         "" => DEFAULT_NAME.to_owned(),
         name => name.to_owned(),
     };
@@ -62,36 +66,56 @@ pub(super) fn upload(context: &mut Context<'_>) -> Result<(), Failure> {
     if context.lines("path").is_empty() {
         return Err(Failure("input `path` is needed".to_owned()));
     }
+    let if_none = match context.input("if-no-files-found") {
+        "" => "warn",
+        known @ ("warn" | "error" | "ignore") => known,
+        other => {
+            return Err(Failure(format!(
+                "input `if-no-files-found` is `{other}`, and must be `warn`, `error` or `ignore`"
+            )));
+        }
+    }
+    .to_owned();
     let (root, found) = search(context, hidden)?;
     if found.is_empty() {
         let text = format!(
             "No files were found with the provided path: {}. No artifacts will be uploaded.",
             context.lines("path").join(" ")
         );
-        return match context.input("if-no-files-found") {
-            "" | "warn" => {
-                context.log(&format!("::warning::{text}"));
-                Ok(())
-            }
-            "ignore" => {
-                context.log(&text);
-                Ok(())
-            }
-            "error" => Err(Failure(text)),
-            other => Err(Failure(format!(
-                "input `if-no-files-found` is `{other}`, and must be `warn`, `error` or `ignore`"
-            ))),
+        match if_none.as_str() {
+            "error" => return Err(Failure(text)),
+            "ignore" => context.log(&text),
+            _ => context.log(&format!("::warning::{text}")),
+        }
+        return Ok(());
+    }
+    let mut mime_type = "application/zip";
+    if !archive {
+        let [one] = found.as_slice() else {
+            return Err(Failure(format!(
+                "with `archive: false` one file is stored as it is, and the path names {}",
+                found.len()
+            )));
         };
+        name = one.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // A zip archive stays one, so that downloading unpacks it, as with the original.
+        if !name.to_ascii_lowercase().ends_with(".zip") {
+            mime_type = "application/octet-stream";
+        }
     }
     let failed = |error: &dyn std::fmt::Display| Failure::of(format!("store {name}"), error);
     let staging = context.artifacts.staging().map_err(|error| failed(&error))?;
     let file = staging.join("artifact.zip");
-    let stored = pack(context, &root, &found, level, &file).and_then(|()| {
+    let packed = match found.as_slice() {
+        [one] if !archive => take_whole(context, one, &file),
+        _ => pack(context, &root, &found, level, &file),
+    };
+    let stored = packed.and_then(|()| {
         let new = NewArtifact {
             run: context.run,
             job: context.job,
             name: &name,
-            mime_type: "application/zip",
+            mime_type,
             expires: expires.as_deref(),
             overwrite,
         };
@@ -123,6 +147,16 @@ pub(super) fn upload(context: &mut Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Copies the one file of an artifact that is no archive.
+fn take_whole(context: &Context<'_>, path: &Path, file: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::of(format!("store {}", path.display()), error);
+    context.check_readable(path)?;
+    let input = fs::File::open(path).map_err(failed)?;
+    let mut out = fs::File::create(file).map_err(failed)?;
+    io::copy(&mut context.leash.hold(input), &mut out).map_err(failed)?;
+    Ok(())
+}
+
 fn expiry(context: &Context<'_>) -> Result<Option<String>, Failure> {
     let days = match context.input("retention-days") {
         "" | "0" => return Ok(None),
@@ -147,11 +181,13 @@ fn search(context: &Context<'_>, hidden: bool) -> Result<(PathBuf, Vec<PathBuf>)
     let globs =
         Globs::parse(context.input("path"), context.workspace, context.home).map_err(failed)?;
     let roots = globs.search_roots();
+    // What is above the place a pattern searches is not looked at, as in the original.
     let is_hidden = |path: &Path| {
-        path.strip_prefix(context.workspace)
-            .unwrap_or(path)
-            .components()
-            .any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
+        roots.iter().filter(|root| path.starts_with(root)).all(|root| {
+            path.strip_prefix(root.parent().unwrap_or(Path::new("/"))).is_ok_and(|inner| {
+                inner.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
+            })
+        })
     };
     let mut found = Vec::new();
     globs
@@ -221,8 +257,21 @@ fn pack(
     Ok(())
 }
 
-pub(super) fn download(context: &mut Context<'_>) -> Result<(), Failure> {
-    context.check_inputs(DOWNLOAD, &[])?;
+/// Downloads artifacts of the run; `major` is the version of the action that is stood for.
+pub(super) fn download(context: &mut Context<'_>, major: u64) -> Result<(), Failure> {
+    context.check_inputs(DOWNLOAD, &["skip-decompress"])?;
+    let on_mismatch = match context.input("digest-mismatch") {
+        "" if major >= FIRST_STRICT_DOWNLOAD => "error",
+        "" => "warn",
+        known @ ("ignore" | "info" | "warn" | "error") => known,
+        other => {
+            return Err(Failure(format!(
+                "input `digest-mismatch` is `{other}`, and must be `ignore`, `info`, `warn` or \
+                 `error`"
+            )));
+        }
+    }
+    .to_owned();
     let own = context.env.get("GITHUB_REPOSITORY").cloned().unwrap_or_default();
     let (repository, run) = (context.input("repository"), context.input("run-id"));
     if (!repository.is_empty() && repository != own) || (!run.is_empty() && run != context.run) {
@@ -245,7 +294,8 @@ pub(super) fn download(context: &mut Context<'_>) -> Result<(), Failure> {
         .map_err(|error| Failure::of("list the artifacts", error))?;
     let merge = context.flag("merge-multiple", false)?;
     let (name, ids) = (context.input("name").to_owned(), context.input("artifact-ids"));
-    let single = !name.is_empty() || ids.split(',').filter(|id| !id.trim().is_empty()).count() == 1;
+    let one_id = ids.split(',').filter(|id| !id.trim().is_empty()).count() == 1;
+    let single = !name.is_empty() || (one_id && major >= FIRST_FLAT_DOWNLOAD);
     let wanted: Vec<Artifact> = if !name.is_empty() && !ids.is_empty() {
         return Err(Failure("inputs `name` and `artifact-ids` exclude each other".to_owned()));
     } else if !name.is_empty() {
@@ -272,12 +322,39 @@ pub(super) fn download(context: &mut Context<'_>) -> Result<(), Failure> {
     };
     context.log(&format!("Found {} artifact(s)", wanted.len()));
     for artifact in &wanted {
+        check_digest(context, artifact, &on_mismatch)?;
         let folder = if single || merge { target.clone() } else { target.join(&artifact.name) };
         let count =
             unpack(&context.artifacts.file(artifact), artifact, &root, &folder, context.leash)?;
         context.log(&format!("Artifact {}: {count} files to {}", artifact.name, folder.display()));
     }
     context.set("download-path", target.to_string_lossy());
+    Ok(())
+}
+
+/// Compares a stored artifact with what was noted of it when it was stored.
+fn check_digest(
+    context: &mut Context<'_>,
+    artifact: &Artifact,
+    on_mismatch: &str,
+) -> Result<(), Failure> {
+    if on_mismatch == "ignore" {
+        return Ok(());
+    }
+    let found = disk::digest(&context.artifacts.file(artifact))
+        .map_err(|error| Failure::of(format!("read the artifact {}", artifact.name), error))?;
+    if found == artifact.digest {
+        return Ok(());
+    }
+    let text = format!(
+        "the artifact {} is not as it was stored: its digest is {found}, and was {}",
+        artifact.name, artifact.digest
+    );
+    match on_mismatch {
+        "error" => return Err(Failure(text)),
+        "warn" => context.log(&format!("::warning::{text}")),
+        _ => context.log(&text),
+    }
     Ok(())
 }
 

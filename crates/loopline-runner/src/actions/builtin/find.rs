@@ -106,7 +106,7 @@ impl Equivalent {
             Kind::CacheRestore => cache::restore(context).map(|_| ()),
             Kind::CacheSave => cache::save_now(context),
             Kind::UploadArtifact => artifact::upload(context),
-            Kind::DownloadArtifact => artifact::download(context),
+            Kind::DownloadArtifact => artifact::download(context, self.major),
             Kind::SetupNode => node::main(context),
             Kind::SetupPython => toolchain::python(context),
             Kind::SetupJava => toolchain::java(context),

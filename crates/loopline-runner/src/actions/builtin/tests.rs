@@ -11,7 +11,7 @@ use super::{CloneRequest, Cloned, Context, Failure, ProcessRun, Sources, find};
 use crate::cancel::{Cancel, Level};
 use crate::leash::Leash;
 use crate::services::disk::Disk;
-use crate::services::storage::CacheScope;
+use crate::services::storage::{Artifacts as _, CacheScope};
 
 struct World {
     folder: tempfile::TempDir,
@@ -449,4 +449,43 @@ fn what_must_end_ends_between_files() {
     let saved = world.run("actions/cache/save@v4", &[("path", "deep"), ("key", "l")]);
     assert!(saved.log.contains("the step was cancelled"), "{}", saved.log);
     assert!(fs::read_dir(world.folder.path().join("c")).unwrap().count() <= 2);
+}
+
+#[test]
+fn single_files_hidden_files_and_changed_artifacts() {
+    let world = World::new();
+    world.write("work/plain.txt", "text");
+    world.write("work/.hidden/seen", "s");
+    world.write("work/.hidden/.unseen", "u");
+    let up = |inputs: &[(&str, &str)]| world.run("actions/upload-artifact@v7", inputs);
+    let down = |version: &str, inputs: &[(&str, &str)]| {
+        world.run(&format!("actions/download-artifact@{version}"), inputs)
+    };
+    let whole = up(&[("path", "plain.txt"), ("archive", "false"), ("name", "ignored")]);
+    assert_eq!(whole.error, None);
+    assert_eq!(down("v8", &[("name", "plain.txt"), ("path", "got")]).error, None);
+    assert_eq!(world.read("work/got/plain.txt").as_deref(), Some("text"));
+    let both = up(&[("path", "plain.txt\n.hidden/seen"), ("archive", "false")]);
+    assert!(both.error.unwrap().contains("names 2"));
+    // A pattern that leads into a hidden folder finds what is not hidden there.
+    let into = up(&[("path", ".hidden/*"), ("name", "into")]);
+    assert!(into.log.contains("No files were found"), "{}", into.log);
+    assert_eq!(up(&[("path", ".hidden/seen"), ("name", "one")]).error, None);
+    let wrong = up(&[("path", "plain.txt"), ("name", "w"), ("if-no-files-found", "fail")]);
+    assert!(wrong.error.unwrap().contains("if-no-files-found"));
+    // An id leads to a folder of its own before version 5.
+    let id = up(&[("path", "plain.txt"), ("name", "byid")]).outputs["artifact-id"].clone();
+    assert_eq!(down("v4", &[("artifact-ids", &id), ("path", "four")]).error, None);
+    assert_eq!(down("v5", &[("artifact-ids", &id), ("path", "five")]).error, None);
+    assert!(world.read("work/four/byid/plain.txt").is_some());
+    assert!(world.read("work/five/plain.txt").is_some());
+    assert!(down("v8", &[("skip-decompress", "true")]).error.unwrap().contains("does not support"));
+    // Somebody changed what was stored.
+    let stored = world.disk.list("7").unwrap().into_iter().find(|one| one.name == "plain.txt");
+    fs::write(crate::services::storage::Artifacts::file(&*world.disk, &stored.unwrap()), "forged")
+        .unwrap();
+    let forged = [("name", "plain.txt"), ("path", "forged")];
+    assert!(down("v8", &forged).error.unwrap().contains("not as it was stored"));
+    let warned = down("v7", &forged);
+    assert!(warned.error.is_none() && warned.log.contains("::warning::the artifact"));
 }
