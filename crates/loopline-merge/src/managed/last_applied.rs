@@ -33,14 +33,14 @@ pub(crate) fn still_owned<T: Type>(live: &Value, version: &str, ty: T) -> Option
 }
 
 /// Writes what was applied into the annotation, where there is one already: client-side apply
-/// would compute its next patch from stale data otherwise.
-pub(crate) fn refresh(object: &mut Value, config: &Value) {
+/// would compute its next patch from stale data otherwise. Returns whether that changed anything.
+pub(crate) fn refresh(object: &mut Value, config: &Value) -> bool {
     let has = object
         .get("metadata")
         .and_then(|metadata| metadata.get("annotations"))
         .is_some_and(|annotations| annotations.get(LAST_APPLIED).is_some());
     if !has {
-        return;
+        return false;
     }
     let mut config = config.clone();
     if let Some(Value::Object(metadata)) = config.get_mut("metadata") {
@@ -51,14 +51,14 @@ pub(crate) fn refresh(object: &mut Value, config: &Value) {
     }
     // The encoder of real API servers ends with a line feed.
     let text = format!("{config}\n");
-    if let Some(Value::Object(annotations)) =
-        object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"))
-    {
-        annotations.insert(LAST_APPLIED.to_owned(), Value::from(text));
-        if size(annotations) > MAX_ANNOTATIONS_BYTES {
-            annotations.insert(LAST_APPLIED.to_owned(), Value::from(""));
-        }
+    let annotations =
+        object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"));
+    let Some(Value::Object(annotations)) = annotations else { return false };
+    let before = annotations.insert(LAST_APPLIED.to_owned(), Value::from(text));
+    if size(annotations) > MAX_ANNOTATIONS_BYTES {
+        annotations.insert(LAST_APPLIED.to_owned(), Value::from(""));
     }
+    before.as_ref() != annotations.get(LAST_APPLIED)
 }
 
 fn size(annotations: &Map<String, Value>) -> usize {

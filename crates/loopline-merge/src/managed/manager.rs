@@ -13,7 +13,7 @@ use super::entry::{
 use super::last_applied::{KUBECTL, refresh, still_owned};
 use crate::path::PathSet;
 use crate::structured::{
-    self, ConversionError, Duplicates, Problems, UpdateError, Versions, validate,
+    self, ConversionError, Duplicates, Managers, Problems, UpdateError, Versions, validate,
 };
 
 /// Who owns what was there before the first apply.
@@ -138,6 +138,7 @@ impl<V: Versions> FieldManager<'_, V> {
         })?;
         validate(config, ty, Duplicates::Refused)
             .map_err(|problems| ApplyError::Config { object: name(config), problems })?;
+        let given_live = live;
         let live = &without_entries(live);
         validate(live, ty, Duplicates::Tolerated)
             .map_err(|problems| ApplyError::Live { object: name(live), problems })?;
@@ -182,16 +183,17 @@ impl<V: Versions> FieldManager<'_, V> {
                 }
             }
         };
-        let before = managed.managers.get(&id).map(|owned| owned.set.clone());
-        managed.managers = applied.managers;
+        let before = std::mem::replace(&mut managed.managers, applied.managers);
         strip(&mut managed, &id);
-        let after = managed.managers.get(&id).map(|owned| &owned.set);
-        if applied.object.is_some() || before.as_ref() != after {
-            managed.times.insert(id, now);
+        let set = |managers: &Managers<ManagerId>| managers.get(&id).map(|owned| owned.set.clone());
+        if applied.object.is_some() || set(&before) != set(&managed.managers) {
+            managed.times.insert(id.clone(), now);
         }
+        let changed = applied.object.is_some() || before != managed.managers;
         let mut object = applied.object.unwrap_or_else(|| live.clone());
-        if manager == KUBECTL {
-            refresh(&mut object, config);
+        let refreshed = manager == KUBECTL && refresh(&mut object, config);
+        if !changed && !refreshed {
+            return Ok(given_live.clone());
         }
         put_entries(&mut object, &managed);
         Ok(object)

@@ -3,5 +3,7 @@
 //! `cargo test` makes up a few thousand inputs for the fuzz targets; `cargo bolero test` goes on.
 
 mod kind;
+mod managed;
+mod plain;
 mod strategic;
 mod structured;
