@@ -15,6 +15,7 @@ pub mod resource;
 mod text;
 mod tree;
 pub mod types;
+pub mod validation;
 
 pub use builtin::{builtin, definition};
 pub use check::{TypeError, check_types, unknown_field_message, unknown_fields};

@@ -28,7 +28,7 @@ pub(crate) fn run(name: &str, answer: impl Fn(&[String]) -> Vec<String>) -> usiz
     let mut count = 0;
     for block in text.split("\n\n") {
         let (comments, lines): (Vec<_>, Vec<_>) =
-            block.lines().partition(|line| line.starts_with('#'));
+            block.lines().filter(|line| !line.is_empty()).partition(|line| line.starts_with('#'));
         let (answers, lines): (Vec<_>, Vec<_>) =
             lines.into_iter().partition(|line| line.starts_with('>'));
         let case = Case {
@@ -65,6 +65,49 @@ pub(crate) fn run(name: &str, answer: impl Fn(&[String]) -> Vec<String>) -> usiz
         assert!(wrong.is_empty(), "{name}\n{wrong}");
     }
     count
+}
+
+/// Changes an object by lines such as `/spec/replicas = -1`; a missing value removes.
+pub(crate) fn change(object: &mut Value, line: &str) {
+    let (path, value) = line.split_once('=').expect("a change has a path and a value");
+    let value = value.trim();
+    let (parent, key) = path.trim().rsplit_once('/').expect("a path begins with a slash");
+    let key = key.replace("~1", "/");
+    let mut at = object;
+    for step in parent.split('/').skip(1) {
+        let step = step.replace("~1", "/");
+        if let Ok(index) = step.parse::<usize>() {
+            at = &mut at[index];
+        } else {
+            if at[&step].is_null() {
+                at[&step] = Value::Object(serde_json::Map::new());
+            }
+            at = &mut at[&step];
+        }
+    }
+    let parsed = || -> Value {
+        // A long text is written as `"x" * 300`.
+        if let Some((text, times)) = value.rsplit_once(" * ")
+            && let Ok(times) = times.parse()
+        {
+            let text: String = serde_json::from_str(text).expect(line);
+            return text.repeat(times).into();
+        }
+        serde_json::from_str(value).expect(line)
+    };
+    match (at, value) {
+        (Value::Object(fields), "") => {
+            fields.shift_remove(&key);
+        }
+        (Value::Object(fields), _) => {
+            fields.insert(key, parsed());
+        }
+        (Value::Array(items), _) => match key.parse::<usize>() {
+            Ok(index) if index < items.len() => items[index] = parsed(),
+            _ => items.push(parsed()),
+        },
+        (other, _) => panic!("{line}: {other} has no fields"),
+    }
 }
 
 /// Splits `apiVersion` and `kind`.

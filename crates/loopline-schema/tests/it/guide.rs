@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use loopline_schema::{columns, defaults};
+use loopline_schema::{columns, defaults, validation};
 use serde_json::Value;
 
 use crate::cases::kind;
@@ -60,4 +60,21 @@ fn every_object_of_the_guide_has_defaults_and_a_row() {
         let table = columns::table(&group, &version, &kind).expect("built in");
         assert_eq!(columns::cells(table, &object, 0).len(), table.columns.len());
     }
+}
+
+#[test]
+fn the_objects_of_the_guide_are_sound_but_for_their_own_mistakes() {
+    let Some(objects) = objects() else { return };
+    let mut found = Vec::new();
+    for (file, mut object) in objects {
+        let (group, version, kind) = kind(&object);
+        defaults::apply(&group, &version, &kind, &mut object);
+        for error in validation::create(&group, &version, &kind, &object) {
+            found.push(format!("{} {kind}: {error}", file.display()));
+        }
+        for error in validation::update(&group, &version, &kind, &object, &object) {
+            found.push(format!("{} {kind} again: {error}", file.display()));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
 }

@@ -4,6 +4,7 @@ mod cases;
 mod columns;
 mod defaults;
 mod guide;
+mod invalid;
 mod openapi;
 mod protobuf;
 mod resource;
