@@ -117,7 +117,9 @@ impl Equivalent {
     /// Returns the condition of its post step, if it has one.
     pub fn post_condition(&self) -> Option<&'static str> {
         match self.kind {
-            Kind::Cache | Kind::SetupNode => Some("success()"),
+            Kind::Cache | Kind::SetupNode | Kind::SetupPython | Kind::SetupJava | Kind::SetupGo => {
+                Some("success()")
+            }
             _ => None,
         }
     }
@@ -128,7 +130,9 @@ impl Equivalent {
     /// [`Failure`]; the post step then fails.
     pub fn post(&self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self.kind {
-            Kind::Cache | Kind::SetupNode => cache::post(context),
+            Kind::Cache | Kind::SetupNode | Kind::SetupPython | Kind::SetupJava | Kind::SetupGo => {
+                cache::post(context)
+            }
             _ => Ok(()),
         }
     }

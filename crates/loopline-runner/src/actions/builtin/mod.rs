@@ -12,6 +12,7 @@ mod files;
 mod find;
 mod local;
 mod node;
+mod packages;
 mod toolchain;
 
 pub use artifact::unpack as unpack_artifact;

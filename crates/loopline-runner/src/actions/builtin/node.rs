@@ -4,12 +4,10 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 use loopline_units::version::Version;
-use sha2::{Digest as _, Sha256};
 
 use super::context::{Context, Failure};
 use super::toolchain::{self, Installed};
-use super::{cache, files};
-use crate::glob::{GlobError, Globs};
+use super::{files, packages};
 
 /// The even majors with long-term support and their names, as `lts/NAME` has them.
 const LTS: &[(&str, u64)] =
@@ -23,7 +21,6 @@ pub(super) fn main(context: &mut Context<'_>) -> Result<(), Failure> {
             "node-version",
             "node-version-file",
             "architecture",
-            "check-latest",
             "registry-url",
             "scope",
             "token",
@@ -32,9 +29,11 @@ pub(super) fn main(context: &mut Context<'_>) -> Result<(), Failure> {
             "always-auth",
             "package-manager-cache",
         ],
-        &["mirror", "mirror-token"],
+        &["mirror", "mirror-token", "check-latest"],
     )?;
-    let asked = toolchain::wanted(context, "node-version", "node-version-file", &[])?;
+    toolchain::check_architecture(context)?;
+    let tool = &toolchain::NODE;
+    let asked = toolchain::wanted(context, tool)?.remove(0);
     let wanted = plain(&asked)?;
     let mut folders = toolchain::in_tool_cache(context, "node");
     folders.extend(nvm(context));
@@ -55,7 +54,11 @@ pub(super) fn main(context: &mut Context<'_>) -> Result<(), Failure> {
     context.paths.push(chosen.bin.to_string_lossy().into_owned());
     context.set("node-version", format!("v{}", chosen.version));
     registry(context)?;
-    package_cache(context)
+    context.set("cache-hit", "false");
+    match packages::named(context, packages::NODE)? {
+        Some(manager) => packages::restore(context, manager, "node-cache", true),
+        None => Ok(()),
+    }
 }
 
 /// Turns what setup-node accepts beside ranges into a range.
@@ -149,65 +152,6 @@ fn registry(context: &mut Context<'_>) -> Result<(), Failure> {
         let token = "XXXXX-XXXXX-XXXXX-XXXXX".to_owned();
         context.variables.push(("NODE_AUTH_TOKEN".to_owned(), token));
     }
-    Ok(())
-}
-
-/// Restores the package manager's cache, and notes that it is saved in the end.
-fn package_cache(context: &mut Context<'_>) -> Result<(), Failure> {
-    let manager = context.input("cache").to_owned();
-    context.set("cache-hit", "false");
-    let (folder, locks): (&str, &[&str]) = match manager.as_str() {
-        "" => return Ok(()),
-        "npm" => (".npm", &["package-lock.json", "npm-shrinkwrap.json", "yarn.lock"]),
-        "yarn" => (".cache/yarn", &["yarn.lock"]),
-        "pnpm" => (".local/share/pnpm/store", &["pnpm-lock.yaml"]),
-        other => return Err(Failure(format!("Caching for '{other}' is not supported"))),
-    };
-    let named = context.lines("cache-dependency-path");
-    let patterns = if named.is_empty() {
-        locks.iter().map(|lock| (*lock).to_owned()).collect()
-    } else {
-        named
-    };
-    let failed = |error| Failure::of("search for lock files", error);
-    let globs =
-        Globs::parse(&patterns.join("\n"), context.workspace, context.home).map_err(failed)?;
-    let mut files = Vec::new();
-    globs
-        .walk(false, |path, folder| {
-            context.leash.check().map_err(GlobError::Ended)?;
-            if !folder {
-                files.push(path.to_path_buf());
-            }
-            Ok::<(), GlobError>(())
-        })
-        .map_err(failed)?;
-    if files.is_empty() {
-        return Err(Failure(format!(
-            "Dependencies lock file is not found in {}. Supported file patterns: {}",
-            context.workspace.display(),
-            patterns.join(",")
-        )));
-    }
-    if !context.confined {
-        context.log(&format!(
-            "{manager}'s cache is the machine's own (~/{folder}) and needs no restoring."
-        ));
-        return Ok(());
-    }
-    let mut hash = Sha256::new();
-    for file in &files {
-        context.check_readable(file)?;
-        let bytes = fs::read(file).map_err(|error| Failure::of("read a lock file", error))?;
-        hash.update(Sha256::digest(bytes));
-    }
-    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
-    let key = format!("node-cache-Linux-{arch}-{manager}-{hash}");
-    let path = format!("~/{folder}");
-    let found = cache::restore_paths(context, std::slice::from_ref(&path), &key, &[], false)?;
-    context.set("cache-hit", if found.is_some() { "true" } else { "false" });
-    cache::remember(context, &key, &path, found.as_deref());
     Ok(())
 }
 

@@ -140,13 +140,15 @@ impl World {
                 log.push('\n');
             },
             start: &mut |program, _| {
-                let known = program.rsplit("/tools/node/").next().and_then(|p| p.split('/').next());
-                match known {
-                    Some(version) if program.contains("/tools/node/") => {
-                        Ok(ProcessRun { exit_code: Some(0), output: format!("v{version}\n") })
-                    }
-                    _ => Err(Failure(format!("{program} is not there"))),
-                }
+                // `tools/TOOL/VERSION/ARCHITECTURE/bin/PROGRAM` says its version as the tool does.
+                let mut parts = program.split("/tools/").nth(1).unwrap_or_default().split('/');
+                let output = match (parts.next(), parts.next()) {
+                    (Some("node"), Some(version)) => format!("v{version}\n"),
+                    (Some("Python"), Some(version)) => format!("Python {version}\n"),
+                    (Some("go"), Some(version)) => format!("go version go{version} linux/amd64\n"),
+                    _ => return Err(Failure(format!("{program} is not there"))),
+                };
+                Ok(ProcessRun { exit_code: Some(0), output })
             },
             outputs: &mut outcome.outputs,
             state: &mut outcome.state,
@@ -488,4 +490,93 @@ fn single_files_hidden_files_and_changed_artifacts() {
     assert!(down("v8", &forged).error.unwrap().contains("not as it was stored"));
     let warned = down("v7", &forged);
     assert!(warned.error.is_none() && warned.log.contains("::warning::the artifact"));
+}
+
+fn with_toolchains() -> World {
+    let world = World::new();
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    for (tool, version, program) in [
+        ("Python", "3.11.9", "python3"),
+        ("Python", "3.12.4", "python3"),
+        ("go", "1.22.3", "go"),
+        ("node", "20.1.0", "node"),
+    ] {
+        world.write(&format!("tools/{tool}/{version}/{arch}/bin/{program}"), version);
+    }
+    world
+}
+
+#[test]
+fn several_pythons_and_files_that_name_versions() {
+    let world = with_toolchains();
+    let both = world.run("actions/setup-python@v5", &[("python-version", "3.12\n3.11")]);
+    assert_eq!(both.error, None);
+    assert_eq!(both.outputs["python-version"], "3.11.9", "the last one is the one that is used");
+    assert_eq!(both.paths.len(), 2);
+    world.write("work/.tool-versions", "python 3.12\nnodejs 20\ngolang 1.22\n");
+    for (uses, input, output, version) in [
+        ("actions/setup-python@v5", "python-version-file", "python-version", "3.12.4"),
+        ("actions/setup-node@v4", "node-version-file", "node-version", "v20.1.0"),
+        ("actions/setup-go@v5", "go-version-file", "go-version", "1.22.3"),
+    ] {
+        let chosen = world.run(uses, &[(input, ".tool-versions")]);
+        assert_eq!(chosen.outputs.get(output).map(String::as_str), Some(version), "{uses}");
+    }
+    world.write("work/empty", "\n");
+    let empty = world.run("actions/setup-python@v5", &[("python-version-file", "empty")]);
+    assert!(empty.error.unwrap().contains("names no python version"));
+}
+
+#[test]
+fn what_setup_actions_do_not_honour_is_refused() {
+    let world = with_toolchains();
+    for (uses, input, value, reason) in [
+        ("actions/setup-python@v5", "check-latest", "true", "does not support"),
+        ("actions/setup-node@v4", "check-latest", "true", "does not support"),
+        ("actions/setup-go@v5", "check-latest", "true", "does not support"),
+        ("actions/setup-python@v5", "pip-version", "24", "does not support"),
+        ("actions/setup-python@v5", "architecture", "x86", "input `architecture` is `x86`"),
+        ("actions/setup-node@v4", "architecture", "ppc64", "input `architecture` is `ppc64`"),
+        ("actions/setup-python@v5", "cache", "conda", "Caching for 'conda' is not supported"),
+        ("actions/setup-java@v4", "cache", "ant", "Caching for 'ant' is not supported"),
+        ("actions/setup-node@v4", "cache", "bun", "Caching for 'bun' is not supported"),
+        ("actions/setup-python@v5", "cache", "pip", "Dependencies lock file is not found"),
+        ("actions/setup-python@v5", "python-version", "pypy3.10", "only CPython"),
+    ] {
+        let error = world.run(uses, &[(input, value)]).error.unwrap_or_default();
+        assert!(error.contains(reason), "{uses} {input}={value}: {error}");
+    }
+    let idle = world.run("actions/setup-python@v5", &[("check-latest", "false")]);
+    assert_eq!(idle.error, None);
+}
+
+#[test]
+fn setup_actions_keep_what_package_managers_download() {
+    let world = with_toolchains();
+    world.write("work/deep/requirements.txt", "one==1\n");
+    world.write("work/go.sum", "sum");
+    for (uses, inputs, kept) in [
+        ("actions/setup-python@v5", &[("cache", "pip")][..], "home/.cache/pip/wheel"),
+        ("actions/setup-go@v5", &[], "home/go/pkg/mod/module"),
+    ] {
+        let first = world.run(uses, inputs);
+        assert_eq!(first.error, None, "{uses}");
+        assert_eq!(first.outputs["cache-hit"], "false");
+        world.write(kept, "downloaded");
+        let post = world.step(uses, inputs, Some(first.state));
+        assert!(post.error.is_none() && post.log.contains("Cache saved"), "{uses}: {}", post.log);
+        fs::remove_file(world.folder.path().join(kept)).unwrap();
+        let second = world.run(uses, inputs);
+        assert_eq!(second.outputs["cache-hit"], "true", "{uses}: {}", second.log);
+        assert_eq!(world.read(kept).as_deref(), Some("downloaded"));
+    }
+    // Another lock file's downloads are better than none to pip, and are no hit.
+    world.write("work/deep/requirements.txt", "two==2\n");
+    let other = world.run("actions/setup-python@v5", &[("cache", "pip")]);
+    assert_eq!(other.outputs["cache-hit"], "false");
+    assert!(other.log.contains("Cache restored"), "{}", other.log);
+    // Go's cache is on by itself, so that nothing to key it with is no mistake.
+    fs::remove_file(world.folder.path().join("work/go.sum")).unwrap();
+    let without = world.run("actions/setup-go@v5", &[]);
+    assert!(without.error.is_none() && without.log.contains("::warning::Restore cache failed"));
 }

@@ -9,6 +9,7 @@ use fs_err as fs;
 use loopline_units::version::{Range, Version};
 
 use super::context::{Context, Failure};
+use super::packages;
 
 /// How many folders are looked into for toolchains.
 const MAX_CANDIDATES: usize = 200;
@@ -23,6 +24,69 @@ pub(super) struct Installed {
     pub(super) program: PathBuf,
 }
 
+/// How a toolchain's version is asked for.
+pub(super) struct Tool {
+    /// What messages call it.
+    name: &'static str,
+    /// The input with the version.
+    input: &'static str,
+    /// The input with a file that holds it.
+    file_input: &'static str,
+    /// Files that are looked at where neither is given.
+    usual_files: &'static [&'static str],
+    /// Its names in `.tool-versions`.
+    asdf: &'static [&'static str],
+    /// Whether several versions may be asked for at once.
+    several: bool,
+}
+
+pub(super) const NODE: Tool = Tool {
+    name: "node",
+    input: "node-version",
+    file_input: "node-version-file",
+    usual_files: &[],
+    asdf: &["nodejs", "node"],
+    several: false,
+};
+const PYTHON: Tool = Tool {
+    name: "python",
+    input: "python-version",
+    file_input: "python-version-file",
+    usual_files: &[".python-version"],
+    asdf: &["python"],
+    several: true,
+};
+const JAVA: Tool = Tool {
+    name: "java",
+    input: "java-version",
+    file_input: "java-version-file",
+    usual_files: &[".java-version"],
+    asdf: &["java"],
+    several: true,
+};
+const GO: Tool = Tool {
+    name: "go",
+    input: "go-version",
+    file_input: "go-version-file",
+    usual_files: &[],
+    asdf: &["golang", "go"],
+    several: false,
+};
+
+/// Refuses a toolchain for another processor than the machine's.
+pub(super) fn check_architecture(context: &Context<'_>) -> Result<(), Failure> {
+    let own: &[&str] =
+        if cfg!(target_arch = "aarch64") { &["arm64", "aarch64"] } else { &["x64", "amd64"] };
+    match context.input("architecture") {
+        "" => Ok(()),
+        given if own.iter().any(|own| own.eq_ignore_ascii_case(given)) => Ok(()),
+        given => Err(Failure(format!(
+            "input `architecture` is `{given}`, and this machine's toolchains are for {}",
+            own[0]
+        ))),
+    }
+}
+
 pub(super) fn python(context: &mut Context<'_>) -> Result<(), Failure> {
     context.check_inputs(
         &[
@@ -30,17 +94,15 @@ pub(super) fn python(context: &mut Context<'_>) -> Result<(), Failure> {
             "python-version-file",
             "architecture",
             "token",
-            "check-latest",
             "update-environment",
+            "cache",
             "cache-dependency-path",
-            "pip-version",
         ],
-        &["cache", "allow-prereleases", "freethreaded", "pip-install"],
+        &["allow-prereleases", "freethreaded", "pip-install", "pip-version", "check-latest"],
     )?;
-    let wanted = wanted(context, "python-version", "python-version-file", &[".python-version"])?;
-    if wanted.to_ascii_lowercase().starts_with("pypy") || wanted.starts_with("graalpy") {
-        return Err(Failure(format!("python {wanted} is not supported, only CPython is")));
-    }
+    check_architecture(context)?;
+    let manager = packages::named(context, packages::PYTHON)?;
+    let all = wanted(context, &PYTHON)?;
     let mut folders = in_tool_cache(context, "Python");
     let pyenv = context.env.get("PYENV_ROOT").map(PathBuf::from);
     let pyenv = pyenv.unwrap_or_else(|| context.home.join(".pyenv"));
@@ -48,20 +110,35 @@ pub(super) fn python(context: &mut Context<'_>) -> Result<(), Failure> {
     let mut names = vec!["python3".to_owned(), "python".to_owned()];
     names.extend((8..=20).map(|minor| format!("python3.{minor}")));
     let found = installed(context, &names, &folders, &["--version"])?;
-    let chosen = choose(context, "python", &wanted, found)?;
-    let version = chosen.version.to_string();
-    if context.flag("update-environment", true)? {
-        let shims = shims(context, &chosen, &["python", "python3"])?;
-        context.paths.push(shims);
-        let prefix = chosen.bin.parent().unwrap_or(&chosen.bin).to_string_lossy().into_owned();
-        for name in ["pythonLocation", "Python_ROOT_DIR", "Python2_ROOT_DIR", "Python3_ROOT_DIR"] {
-            context.variables.push((name.to_owned(), prefix.clone()));
+    let mut last = String::new();
+    // Each goes before those that were named before it, so the last one is `python`.
+    for wanted in all {
+        if wanted.to_ascii_lowercase().starts_with("pypy") || wanted.starts_with("graalpy") {
+            return Err(Failure(format!("python {wanted} is not supported, only CPython is")));
         }
+        let chosen = choose(context, PYTHON.name, &wanted, found.clone())?;
+        last = chosen.version.to_string();
+        if context.flag("update-environment", true)? {
+            let shims = shims(context, &chosen, &["python", "python3"])?;
+            context.paths.push(shims);
+            let prefix = chosen.bin.parent().unwrap_or(&chosen.bin).to_string_lossy().into_owned();
+            for name in
+                ["pythonLocation", "Python_ROOT_DIR", "Python2_ROOT_DIR", "Python3_ROOT_DIR"]
+            {
+                context.variables.push((name.to_owned(), prefix.clone()));
+            }
+        }
+        context.set("python-version", last.clone());
+        context.set("python-path", chosen.program.to_string_lossy());
     }
-    context.set("python-version", version);
-    context.set("python-path", chosen.program.to_string_lossy());
     context.set("cache-hit", "false");
-    Ok(())
+    match manager {
+        Some(manager) => {
+            let exact = manager.name != "pip";
+            packages::restore(context, manager, &format!("setup-python-{last}"), exact)
+        }
+        None => Ok(()),
+    }
 }
 
 pub(super) fn java(context: &mut Context<'_>) -> Result<(), Failure> {
@@ -72,27 +149,36 @@ pub(super) fn java(context: &mut Context<'_>) -> Result<(), Failure> {
             "distribution",
             "java-package",
             "architecture",
-            "check-latest",
             "token",
+            "cache",
             "cache-dependency-path",
         ],
         &[
-            "cache",
+            "check-latest",
             "jdkfile",
             "server-id",
             "server-username",
             "server-password",
             "settings-path",
+            "overwrite-settings",
             "gpg-private-key",
             "gpg-passphrase",
             "mvn-toolchain-id",
             "mvn-toolchain-vendor",
         ],
     )?;
+    check_architecture(context)?;
+    let manager = packages::named(context, packages::JAVA)?;
     if context.input("distribution").is_empty() {
         return Err(Failure("input `distribution` is needed".to_owned()));
     }
-    let wanted = wanted(context, "java-version", "java-version-file", &[".java-version"])?;
+    if !matches!(context.input("java-package"), "" | "jdk") {
+        let package = context.input("java-package");
+        return Err(Failure(format!(
+            "input `java-package` is `{package}`; only `jdk` is supported"
+        )));
+    }
+    let all = wanted(context, &JAVA)?;
     let mut folders = below(Path::new("/usr/lib/jvm"), "bin");
     folders.extend(below(&context.home.join(".sdkman/candidates/java"), "bin"));
     let homes: Vec<PathBuf> = context
@@ -103,19 +189,30 @@ pub(super) fn java(context: &mut Context<'_>) -> Result<(), Failure> {
         .collect();
     folders.extend(homes);
     let found = installed(context, &["java".to_owned()], &folders, &["-version"])?;
-    let chosen = choose(context, "java", &wanted, found)?;
-    let home = chosen.bin.parent().unwrap_or(&chosen.bin).to_string_lossy().into_owned();
     let distribution = context.input("distribution").to_owned();
-    context.log(&format!(
-        "The distribution `{distribution}` is not looked at: the machine's Java at {home} is used."
-    ));
-    context.variables.push(("JAVA_HOME".to_owned(), home.clone()));
-    context.paths.push(chosen.bin.to_string_lossy().into_owned());
-    context.set("version", chosen.version.to_string());
+    let arch = if cfg!(target_arch = "aarch64") { "ARM64" } else { "X64" };
+    // The last one is the one that is used; the others are found by their variables.
+    for wanted in all {
+        let chosen = choose(context, JAVA.name, &wanted, found.clone())?;
+        let home = chosen.bin.parent().unwrap_or(&chosen.bin).to_string_lossy().into_owned();
+        context.log(&format!(
+            "The distribution `{distribution}` is not looked at: the machine's Java at {home} is \
+             used."
+        ));
+        let version = chosen.version.to_string();
+        let major = version.split('.').next().unwrap_or_default();
+        context.variables.push((format!("JAVA_HOME_{major}_{arch}"), home.clone()));
+        context.variables.push(("JAVA_HOME".to_owned(), home.clone()));
+        context.paths.push(chosen.bin.to_string_lossy().into_owned());
+        context.set("version", version);
+        context.set("path", home);
+    }
     context.set("distribution", distribution);
-    context.set("path", home);
     context.set("cache-hit", "false");
-    Ok(())
+    match manager {
+        Some(manager) => packages::restore(context, manager, "setup-java", true),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn go(context: &mut Context<'_>) -> Result<(), Failure> {
@@ -123,15 +220,15 @@ pub(super) fn go(context: &mut Context<'_>) -> Result<(), Failure> {
         &[
             "go-version",
             "go-version-file",
-            "check-latest",
             "token",
             "cache",
             "cache-dependency-path",
             "architecture",
         ],
-        &["go-download-base-url"],
+        &["go-download-base-url", "check-latest"],
     )?;
-    let wanted = wanted(context, "go-version", "go-version-file", &[])?;
+    check_architecture(context)?;
+    let wanted = wanted(context, &GO)?.remove(0);
     let mut folders = in_tool_cache(context, "go");
     folders.push(PathBuf::from("/usr/local/go/bin"));
     folders.extend(below(&context.home.join("sdk"), "bin"));
@@ -141,73 +238,110 @@ pub(super) fn go(context: &mut Context<'_>) -> Result<(), Failure> {
             .filter(|folder| folder.parent().is_some_and(|f| f.to_string_lossy().contains("/go-"))),
     );
     let found = installed(context, &["go".to_owned()], &folders, &["version"])?;
-    let chosen = choose(context, "go", &wanted, found)?;
-    if context.flag("cache", true)? {
-        context.log("Go's own build and module caches are used as they are.");
-    }
+    let chosen = choose(context, GO.name, &wanted, found)?;
     context.paths.push(chosen.bin.to_string_lossy().into_owned());
-    context.set("go-version", chosen.version.to_string());
+    let version = chosen.version.to_string();
+    context.set("go-version", version.clone());
     context.set("cache-hit", "false");
+    if context.flag("cache", true)?
+        && let [manager] = packages::GO
+        && let Err(error) =
+            packages::restore(context, manager, &format!("setup-go-{version}"), true)
+    {
+        // The original goes on without its cache, which is on unless it is switched off.
+        context.log(&format!("::warning::Restore cache failed: {error}"));
+    }
     Ok(())
 }
 
-/// Returns the version that the inputs ask for, `*` for any.
-pub(super) fn wanted(
-    context: &Context<'_>,
-    input: &str,
-    file_input: &str,
-    usual_files: &[&str],
-) -> Result<String, Failure> {
-    let given = context.lines(input);
-    if given.len() > 1 {
-        return Err(Failure(format!("input `{input}` names several versions; one is supported")));
+/// Returns the versions that the inputs ask for, `*` for any; at least one.
+pub(super) fn wanted(context: &Context<'_>, tool: &Tool) -> Result<Vec<String>, Failure> {
+    let given = context.lines(tool.input);
+    if given.len() > 1 && !tool.several {
+        return Err(Failure(format!(
+            "input `{}` names several versions; one is supported",
+            tool.input
+        )));
     }
-    if let Some(version) = given.into_iter().next() {
-        return Ok(version);
+    if !given.is_empty() {
+        return Ok(given);
     }
-    let named = context.input(file_input);
-    let names: Vec<&str> = if named.is_empty() { usual_files.to_vec() } else { vec![named] };
+    let named = context.input(tool.file_input);
+    let names: Vec<&str> = if named.is_empty() { tool.usual_files.to_vec() } else { vec![named] };
     for name in names {
         let path = super::files::inside(context.workspace, name)?;
         if !named.is_empty() || path.exists() {
             context.check_readable(&path)?;
             let text = fs::read_to_string(&path)
                 .map_err(|error| Failure::of(format!("read {name}"), error))?;
-            return from_file(name, &text).ok_or_else(|| {
-                Failure(format!("{name} names no version that Loopline understands"))
-            });
+            let versions = from_file(tool, name, &text);
+            if versions.is_empty() {
+                return Err(Failure(format!(
+                    "{name} names no {} version that Loopline understands",
+                    tool.name
+                )));
+            }
+            return Ok(versions);
         }
     }
-    Ok("*".to_owned())
+    Ok(vec!["*".to_owned()])
 }
 
-/// Reads a version from the files in which projects keep it.
-fn from_file(name: &str, text: &str) -> Option<String> {
-    let file = Path::new(name).file_name()?.to_str()?;
-    if file == "package.json" {
-        let package: serde_json::Value = serde_json::from_str(text).ok()?;
-        return ["/volta/node", "/devEngines/runtime/version", "/engines/node"]
-            .iter()
-            .find_map(|place| package.pointer(place)?.as_str().map(str::to_owned));
-    }
+/// Reads the versions from the files in which projects keep them.
+fn from_file(tool: &Tool, name: &str, text: &str) -> Vec<String> {
+    let file = Path::new(name).file_name().and_then(|file| file.to_str()).unwrap_or_default();
     let lines = || text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    if file == "go.mod" || file == "go.work" {
-        let word = |keyword: &str| lines().find_map(|line| line.strip_prefix(keyword));
-        return word("toolchain go").or_else(|| word("go ")).map(|v| v.trim().to_owned());
+    let one = match file {
+        "package.json" => serde_json::from_str(text).ok().and_then(|package: serde_json::Value| {
+            ["/volta/node", "/devEngines/runtime/version", "/engines/node"]
+                .iter()
+                .find_map(|place| package.pointer(place)?.as_str().map(str::to_owned))
+        }),
+        "go.mod" | "go.work" => {
+            let word = |keyword: &str| lines().find_map(|line| line.strip_prefix(keyword));
+            word("toolchain go").or_else(|| word("go ")).map(|v| v.trim().to_owned())
+        }
+        ".tool-versions" => lines().find_map(|line| {
+            let (name, versions) = line.split_once(char::is_whitespace)?;
+            let version = versions.split_whitespace().next()?;
+            // `temurin-17.0.9+9` and `v20` name what is before the number too.
+            let number = version.find(|char: char| char.is_ascii_digit())?;
+            tool.asdf.contains(&name).then(|| version[number..].to_owned())
+        }),
+        ".sdkmanrc" => lines().find_map(|line| {
+            let version = line.strip_prefix("java=")?;
+            Some(version.split('-').next()?.to_owned())
+        }),
+        "pyproject.toml" => toml_value(text, "project", "requires-python")
+            .or_else(|| toml_value(text, "tool.poetry.dependencies", "python"))
+            .map(|range| range.replace(',', " ")),
+        "Pipfile" => toml_value(text, "requires", "python_full_version")
+            .or_else(|| toml_value(text, "requires", "python_version")),
+        _ => {
+            let all = lines().filter(|line| !line.is_empty());
+            let all = all.map(|line| line.trim_start_matches("go").to_owned());
+            return all.take(if tool.several { usize::MAX } else { 1 }).collect();
+        }
+    };
+    one.into_iter().collect()
+}
+
+/// Returns a text value of a TOML table whose key stands on a line of its own.
+fn toml_value(text: &str, table: &str, key: &str) -> Option<String> {
+    let mut inside = false;
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[') {
+            inside = name.trim_end_matches(']').trim() == table;
+        } else if inside
+            && let Some((name, value)) = line.split_once('=')
+            && name.trim() == key
+        {
+            let value = value.split('#').next()?.trim();
+            let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+            return value[1..].split(quote).next().map(str::to_owned);
+        }
     }
-    if file == ".tool-versions" {
-        return lines().find_map(|line| {
-            let (tool, version) = line.split_once(char::is_whitespace)?;
-            ["nodejs", "node", "python", "java", "golang", "go"]
-                .contains(&tool)
-                .then(|| version.trim().to_owned())
-        });
-    }
-    if file == "pyproject.toml" {
-        let line = lines().find(|line| line.starts_with("requires-python"))?;
-        return Some(line.split_once('=')?.1.trim().trim_matches(['"', '\'']).replace(',', " "));
-    }
-    lines().find(|line| !line.is_empty()).map(|line| line.trim_start_matches("go").to_owned())
+    None
 }
 
 /// Returns `bin` of every folder in `folder`.
@@ -350,16 +484,36 @@ mod tests {
 
     #[test]
     fn versions_in_files() {
-        for (name, text, expected) in [
-            (".nvmrc", "v20\n", Some("v20")),
-            (".node-version", "# c\n18.2.0\n", Some("18.2.0")),
-            ("package.json", r#"{"engines":{"node":">=18"}}"#, Some(">=18")),
-            ("go.mod", "module x\n\ngo 1.22\n", Some("1.22")),
-            (".tool-versions", "ruby 3\nnodejs 20.1.0\n", Some("20.1.0")),
-            ("pyproject.toml", "[project]\nrequires-python = \">=3.9,<4\"\n", Some(">=3.9 <4")),
-            ("package.json", "{", None),
+        let all = ".tool-versions";
+        let tools =
+            "ruby 3\npython 3.12.1 3.11\nnodejs v20.1.0\njava temurin-17.0.9+9\ngolang 1.22\n";
+        for (tool, name, text, expected) in [
+            (&NODE, ".nvmrc", "v20\n", "v20"),
+            (&NODE, ".node-version", "# c\n18.2.0\n", "18.2.0"),
+            (&NODE, "package.json", r#"{"engines":{"node":">=18"}}"#, ">=18"),
+            (&NODE, "package.json", r#"{"engines":{"node":"1"},"volta":{"node":"20"}}"#, "20"),
+            (&NODE, "package.json", "{", ""),
+            (&NODE, all, tools, "20.1.0"),
+            (&PYTHON, all, tools, "3.12.1"),
+            (&JAVA, all, tools, "17.0.9+9"),
+            (&GO, all, tools, "1.22"),
+            (&GO, "go.mod", "module x\n\ngo 1.22\n", "1.22"),
+            (&GO, "go.mod", "module x\ngo 1.22\ntoolchain go1.22.4\n", "1.22.4"),
+            (&GO, ".go-version", "go1.21\n1.20\n", "1.21"),
+            (&JAVA, ".java-version", "21\n17\n", "21|17"),
+            (&JAVA, ".sdkmanrc", "# c\njava=21.0.5-tem\n", "21.0.5"),
+            (&PYTHON, ".python-version", "3.12\n3.11\n", "3.12|3.11"),
+            (
+                &PYTHON,
+                "pyproject.toml",
+                "[project]\nrequires-python = \">=3.9,<4\" # c\n",
+                ">=3.9 <4",
+            ),
+            (&PYTHON, "pyproject.toml", "[other]\nrequires-python = '1'\n", ""),
+            (&PYTHON, "pyproject.toml", "[tool.poetry.dependencies]\npython = '^3.10'\n", "^3.10"),
+            (&PYTHON, "Pipfile", "[requires]\npython_version = \"3.11\"\n", "3.11"),
         ] {
-            assert_eq!(from_file(name, text).as_deref(), expected, "{name}");
+            assert_eq!(from_file(tool, name, text).join("|"), expected, "{name}");
         }
     }
 }
