@@ -12,8 +12,10 @@ pub mod error;
 pub mod files;
 pub mod repository;
 pub mod slug;
+pub mod tree;
 
 pub use error::{Error, Result};
 pub use files::{FileKind, WorkingFile};
 pub use repository::{CommitSummary, Head, Person, Repository};
 pub use slug::Slug;
+pub use tree::TreeLimit;

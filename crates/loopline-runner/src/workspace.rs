@@ -189,7 +189,7 @@ fn copy_files(
 
 /// Writes a `.git` with the original's references and index and with its objects as alternate.
 /// Hooks, credentials and programs of the original's configuration are left behind.
-fn write_git_folder(repository: &Repository, git: &Path) -> io::Result<()> {
+pub(crate) fn write_git_folder(repository: &Repository, git: &Path) -> io::Result<()> {
     let common = fs_err::canonicalize(repository.common_folder())?;
     fs_err::create_dir_all(git.join("objects/info"))?;
     let mut alternates =

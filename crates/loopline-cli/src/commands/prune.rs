@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use loopline_clock::Clock;
+use loopline_runner::actions::source::remove_stale_fetches;
 use loopline_runner::services::disk::Disk;
 use loopline_store::{Area, Policy};
 use loopline_units::show_bytes;
@@ -16,6 +17,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &PruneArguments) -> Outcome 
     let printer = context.printer;
     let data = open::data_folder()?;
     let clock = Clock::real();
+    if !arguments.dry_run {
+        remove_stale_fetches(&data.area(Area::Actions))?;
+    }
     for area in Area::ALL {
         let policy = if arguments.all {
             Policy { bytes: 0, age: Duration::ZERO }

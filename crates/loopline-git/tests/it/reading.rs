@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loopline_git::{Error, FileKind, Repository};
+use loopline_git::{Error, FileKind, Repository, TreeLimit};
 
 use crate::{git, write};
 
@@ -101,6 +101,21 @@ fn a_shallow_clone_ends_at_its_boundary() {
     let summary = Repository::discover(clone.path()).unwrap().commit_summary("HEAD").unwrap();
     assert_eq!((summary.parents, summary.is_boundary), (vec![first], false));
     assert!(!repository.is_partial());
+}
+
+#[test]
+fn the_size_of_a_tree_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    two_commits(folder.path());
+    let repository = Repository::discover(folder.path()).unwrap();
+    // moved.txt (2), new/c.txt (2), src/b.txt (8), and two folders.
+    let check =
+        |entries, size_bytes| repository.check_tree_size("HEAD", TreeLimit { entries, size_bytes });
+    check(5, 12).unwrap();
+    for (entries, size_bytes) in [(4, 12), (5, 11)] {
+        let error = check(entries, size_bytes).unwrap_err();
+        assert!(matches!(error, Error::TooMuch { .. }), "{error}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::leash::Leash;
 
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// How often the size of what a command fetches is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 /// How much of what a command prints is kept, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
 
@@ -42,9 +44,32 @@ pub enum GitError {
         /// The command's first words.
         what: String,
     },
+    /// It brought too much.
+    #[error("git {what} was ended: it brought more than {limit_bytes} bytes")]
+    TooLarge {
+        /// The command's first words.
+        what: String,
+        /// The bound.
+        limit_bytes: u64,
+    },
     /// It could not be started or waited for.
     #[error("git: {0}")]
     System(String),
+}
+
+/// What shows a server who asks.
+#[derive(Clone)]
+pub struct Access {
+    /// The server's address; nobody else is shown the header.
+    pub server: String,
+    /// The header.
+    pub header: String,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 /// How git is started.
@@ -59,8 +84,7 @@ impl Git {
         Self { environment }
     }
 
-    /// Runs `git arguments` in `folder` and returns what it printed. `header` is sent with every
-    /// HTTP request; `leash` ends it early.
+    /// Runs `git arguments` in `folder` and returns what it printed; `leash` ends it early.
     ///
     /// # Errors
     /// [`GitError`], each variant as it says.
@@ -68,10 +92,27 @@ impl Git {
         &self,
         folder: &Path,
         arguments: &[&str],
-        header: Option<&str>,
+        access: Option<&Access>,
         leash: Option<&Leash<'_>>,
     ) -> Result<String, GitError> {
-        let what = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        self.run_bounded(folder, arguments, access, leash, u64::MAX)
+    }
+
+    /// Runs git like [`Git::run`], and ends it when the packs in `folder` have grown beyond
+    /// `limit_bytes`.
+    ///
+    /// # Errors
+    /// [`GitError`], each variant as it says.
+    pub fn run_bounded(
+        &self,
+        folder: &Path,
+        arguments: &[&str],
+        access: Option<&Access>,
+        leash: Option<&Leash<'_>>,
+        limit_bytes: u64,
+    ) -> Result<String, GitError> {
+        let named = arguments.chunks(2).position(|pair| pair[0] != "-c").unwrap_or(0) * 2;
+        let what = arguments.iter().skip(named).take(2).copied().collect::<Vec<_>>().join(" ");
         let system = |error: &dyn std::fmt::Display| GitError::System(error.to_string());
         let mut args: Vec<&str> = vec![
             "-c",
@@ -89,7 +130,7 @@ impl Git {
         let spec = ProcessSpec {
             program: "git".into(),
             args: args.iter().map(Into::into).collect(),
-            env: self.variables(header),
+            env: self.variables(access),
             cwd: folder.to_path_buf(),
             stdin: Stdin::Null,
             output: Output::Piped,
@@ -108,11 +149,18 @@ impl Git {
                 read.map(|_| bytes)
             });
             let free = Leash::free(Clock::real());
-            let waited = leash.unwrap_or(&free).wait(&mut process, Some(PATIENCE));
-            if !matches!(waited, Ok(Some(_))) {
-                process.signal(Signal::Kill).map_err(|error| system(&error))?;
-                waited.map_err(|error| system(&error))?;
-                return Err(GitError::TooSlow { what });
+            let leash = leash.unwrap_or(&free);
+            let mut waited = Duration::ZERO;
+            while leash.wait(&mut process, Some(LOOK)).map_err(|error| system(&error))?.is_none() {
+                waited += LOOK;
+                let too_large = packs_bytes(folder) > limit_bytes;
+                if too_large || waited >= PATIENCE {
+                    process.signal(Signal::Kill).map_err(|error| system(&error))?;
+                    return Err(match too_large {
+                        true => GitError::TooLarge { what, limit_bytes },
+                        false => GitError::TooSlow { what },
+                    });
+                }
             }
             if let Ok(Ok(bytes)) = reader.join() {
                 said = bytes;
@@ -127,7 +175,7 @@ impl Git {
         Err(GitError::Failed { what, said: last.trim().to_owned() })
     }
 
-    fn variables(&self, header: Option<&str>) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    fn variables(&self, access: Option<&Access>) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
         let own = [
             ("GIT_TERMINAL_PROMPT", "0"),
             ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -141,15 +189,29 @@ impl Git {
             .map(|(name, value)| (name.into(), value.into()))
             .chain(own.iter().map(|(name, value)| (name.into(), value.into())))
             .collect();
-        if let Some(header) = header {
+        if let Some(Access { server, header }) = access {
             for (name, value) in [
-                ("GIT_CONFIG_COUNT", "1"),
-                ("GIT_CONFIG_KEY_0", "http.extraHeader"),
+                ("GIT_CONFIG_COUNT", "2"),
+                ("GIT_CONFIG_KEY_0", &format!("http.{server}/.extraHeader")),
                 ("GIT_CONFIG_VALUE_0", header),
+                // Git would take the header along to wherever it is led.
+                ("GIT_CONFIG_KEY_1", "http.followRedirects"),
+                ("GIT_CONFIG_VALUE_1", "false"),
             ] {
                 variables.push((name.into(), value.into()));
             }
         }
         variables
     }
+}
+
+/// Returns the size of the packs of the repository at `folder`, those that are being written
+/// included.
+fn packs_bytes(folder: &Path) -> u64 {
+    let size = |packs: &Path| {
+        let Ok(entries) = fs_err::read_dir(packs) else { return 0 };
+        // What vanishes while it is counted was temporary.
+        entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).sum()
+    };
+    ["objects/pack", ".git/objects/pack"].iter().map(|packs| size(&folder.join(packs))).sum::<u64>()
 }

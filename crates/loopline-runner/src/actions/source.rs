@@ -1,4 +1,4 @@
-//! Where remote actions, called workflows and other commits come from.
+//! Where remote actions and called workflows come from.
 //!
 //! In this order: a folder of the user's (`--actions DIR`), the cache of this machine, the
 //! network. What is fetched is kept by commit and never changed; which commit a branch or tag
@@ -7,15 +7,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
 use fs_err as fs;
 use loopline_clock::Clock;
+use loopline_git::{Repository, TreeLimit};
 
-use super::builtin::{CloneRequest, Cloned, Failure, Sources};
 use super::git::{Git, GitError};
 use super::links::{Confined, LinkError};
+use super::remote::{Prefer, ReferenceError, Remote, check_reference, is_commit};
 use crate::host::{Actions, FetchError, FetchedAction};
-use crate::leash::Leash;
+
+/// How large an action's tree may be.
+pub const ACTION_LIMIT: TreeLimit =
+    TreeLimit { entries: 200_000, size_bytes: 2 * 1024 * 1024 * 1024 };
 
 /// Why an action cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +42,11 @@ pub enum SourceError {
         /// From where.
         url: String,
         /// Why.
-        source: GitError,
+        source: ReferenceError,
     },
+    /// It cannot be read, or is too large.
+    #[error(transparent)]
+    Tree(#[from] loopline_git::Error),
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -85,7 +91,7 @@ impl ActionSource {
         if owner.starts_with('.') || !is_name(owner) || !is_name(repository) {
             return Err(SourceError::Name(format!("{owner}/{repository}")));
         }
-        if reference.is_empty() || reference.starts_with('-') || reference.contains('\0') {
+        if reference.is_empty() || check_reference(reference).is_err() {
             return Err(SourceError::Name(reference.to_owned()));
         }
         let name = format!("{owner}/{repository}@{reference}");
@@ -136,46 +142,137 @@ impl ActionSource {
             let (name, url) = (name.clone(), url.to_owned());
             SourceError::Fetch { name, url, source }
         };
+        let git_failed = |error| failed(ReferenceError::Git(error));
         let folder = self.cache.join(owner).join(repository);
         fs::create_dir_all(folder.join("refs"))?;
+        remove_stale(&folder)?;
         // Each fetch has a repository of its own, so that two at once cannot meet.
-        let work = folder.join(format!(".fetch-{}", self.clock.random_hex(8)));
-        fs::create_dir(&work)?;
-        let result = (|| {
-            let bare = work.join("git");
-            fs::create_dir(&bare)?;
-            self.git.run(&bare, &["init", "--quiet", "--bare"], None, None).map_err(failed)?;
-            let fetch = ["fetch", "--quiet", "--depth=1", "--no-tags", "--", url, reference];
-            self.git.run(&bare, &fetch, None, None).map_err(failed)?;
-            let commit = self
-                .git
-                .run(&bare, &["rev-parse", "--verify", "FETCH_HEAD^{commit}"], None, None)
-                .map_err(failed)?;
-            let commit = commit.trim().to_owned();
-            let root = folder.join(&commit);
-            if !root.is_dir() {
-                let tree = work.join("tree");
-                fs::create_dir(&tree)?;
-                let work_tree = format!("--work-tree={}", tree.display());
-                self.git.run(&bare, &["read-tree", &commit], None, None).map_err(failed)?;
-                let checkout = ["--git-dir=.", &work_tree, "checkout-index", "--all"];
-                self.git.run(&bare, &checkout, None, None).map_err(failed)?;
-                Confined::open(&tree)?.check_links()?;
-                match fs::rename(&tree, &root) {
-                    // Somebody else was faster with the same commit.
-                    Err(_) if root.is_dir() => {}
-                    other => other?,
+        let work = WorkFolder::make(&folder, &self.clock)?;
+        let bare = work.path.join("git");
+        fs::create_dir(&bare)?;
+        self.git.run(&bare, &["init", "--quiet", "--bare"], None, None).map_err(git_failed)?;
+        let remote = Remote { git: &self.git, url, access: None, leash: None };
+        let known = remote.find(&bare, reference, Prefer::Tag).map_err(failed)?;
+        let commit = match known.commit.as_ref().filter(|commit| folder.join(commit).is_dir()) {
+            Some(commit) => commit.clone(),
+            None => {
+                let commit = remote.fetch(&bare, &known, &["--depth=1"], &[]).map_err(failed)?;
+                let root = folder.join(&commit);
+                if !root.is_dir() {
+                    self.unpack(&work.path, &commit, &root, git_failed)?;
                 }
+                commit
             }
-            let staged = work.join("ref");
-            fs::write(&staged, &commit)?;
-            fs::rename(&staged, folder.join("refs").join(escape(reference)))?;
-            let origin = format!("{name} from {url}, at {commit}");
-            Ok(FetchedAction { root, commit, origin })
-        })();
-        fs::remove_dir_all(&work)?;
-        result
+        };
+        let staged = work.path.join("ref");
+        fs::write(&staged, &commit)?;
+        fs::rename(&staged, folder.join("refs").join(escape(reference)))?;
+        let origin = format!("{name} from {url}, at {commit}");
+        Ok(FetchedAction { root: folder.join(&commit), commit, origin })
     }
+
+    /// Writes the tree of `commit` to `root`, whole and looked through or not at all.
+    fn unpack(
+        &self,
+        work: &Path,
+        commit: &str,
+        root: &Path,
+        failed: impl Fn(GitError) -> SourceError,
+    ) -> Result<(), SourceError> {
+        let (bare, tree) = (work.join("git"), work.join("tree"));
+        Repository::discover(&bare)?.check_tree_size(commit, ACTION_LIMIT)?;
+        fs::create_dir(&tree)?;
+        let work_tree = format!("--work-tree={}", tree.display());
+        self.git.run(&bare, &["read-tree", commit], None, None).map_err(&failed)?;
+        let checkout = ["--git-dir=.", &work_tree, "checkout-index", "--all"];
+        self.git.run(&bare, &checkout, None, None).map_err(&failed)?;
+        Confined::open(&tree)?.check_links()?;
+        match fs::rename(&tree, root) {
+            // Somebody else was faster with the same commit.
+            Err(_) if root.is_dir() => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// What one fetch works in. Its lock says that somebody does.
+struct WorkFolder {
+    path: PathBuf,
+    _lock: fs::File,
+}
+
+impl WorkFolder {
+    const PREFIX: &str = ".fetch-";
+
+    fn make(parent: &Path, clock: &Clock) -> io::Result<Self> {
+        /// How often somebody else may take a new folder for a forgotten one.
+        const TRIES: usize = 16;
+        for _ in 0..TRIES {
+            let path = parent.join(format!("{}{}", Self::PREFIX, clock.random_hex(8)));
+            fs::create_dir(&path)?;
+            let lock = fs::File::open(&path)?;
+            if lock_now(&lock) && path.is_dir() {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
+        Err(io::Error::other("another process removes every folder made for a fetch"))
+    }
+}
+
+impl Drop for WorkFolder {
+    fn drop(&mut self) {
+        // What is left is removed by the next fetch, or by `loopline prune`.
+        let _left = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn lock_now(folder: &fs::File) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    flock(folder, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+/// Removes what fetches that were killed left in one repository's folder.
+fn remove_stale(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(WorkFolder::PREFIX.as_bytes()) {
+            continue;
+        }
+        match fs::File::open(entry.path()) {
+            Ok(file) if lock_now(&file) => match fs::remove_dir_all(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            },
+            // Somebody works in it, or has just finished.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Removes what fetches that were killed left in the cache of actions.
+///
+/// # Errors
+/// Where the cache cannot be listed, or something in it cannot be removed.
+pub fn remove_stale_fetches(cache: &Path) -> io::Result<()> {
+    let folders = |folder: &Path| -> io::Result<Vec<PathBuf>> {
+        match fs::read_dir(folder) {
+            Ok(entries) => entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .filter(|path| path.as_ref().map_or(true, |path| path.is_dir()))
+                .collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    };
+    for owner in folders(cache)? {
+        for repository in folders(&owner)? {
+            remove_stale(&repository)?;
+        }
+    }
+    Ok(())
 }
 
 fn plain(root: PathBuf) -> FetchedAction {
@@ -188,78 +285,27 @@ fn is_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0'])
 }
 
-fn is_commit(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 /// Returns a reference as one file name.
 fn escape(reference: &str) -> String {
     reference.replace('%', "%25").replace('/', "%2F")
 }
 
-/// The run's own working tree, and other commits by git.
-pub struct Commits {
-    /// The repository's folder.
-    pub repository: PathBuf,
-    /// `owner/name` of it.
-    pub slug: String,
-    /// Whether the network may not be used.
-    pub offline: bool,
-    /// Starts git.
-    pub git: Git,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Sources for Commits {
-    fn copy_working_tree(&self, target: &Path, leash: &Leash<'_>) -> Result<(), Failure> {
-        crate::workspace::copy_working_tree(&self.repository, target, leash)
-            .map(|_| ())
-            .map_err(|error| Failure(format!("copy the working tree: {error}")))
-    }
-
-    fn clone_repository(
-        &self,
-        request: CloneRequest<'_>,
-        target: &Path,
-        leash: &Leash<'_>,
-    ) -> Result<Cloned, Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure(error.to_string());
-        let own = request.repository.eq_ignore_ascii_case(&self.slug);
-        let remote = format!("{}/{}", request.server, request.repository);
-        if !own && self.offline {
-            return Err(Failure(format!("{remote} is elsewhere, and the network may not be used")));
-        }
-        // Another commit of the own repository is in it already.
-        let url = if own { self.repository.display().to_string() } else { remote.clone() };
-        let header = (!own && !request.token.is_empty()).then(|| {
-            let pair = format!("x-access-token:{}", request.token);
-            let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-            format!("Authorization: Basic {encoded}")
-        });
-        let header = header.as_deref();
-        fs::create_dir_all(target).map_err(|error| failed(&error))?;
-        let run = |arguments: &[&str]| {
-            self.git.run(target, arguments, header, Some(leash)).map_err(|error| failed(&error))
-        };
-        let reference = if request.reference.is_empty() { "HEAD" } else { request.reference };
-        if reference.starts_with('-') {
-            return Err(Failure(format!("`{reference}` is no name of a commit")));
-        }
-        let depth = format!("--depth={}", request.depth);
-        let mut fetch = vec!["fetch", "--quiet", "--no-tags"];
-        if request.depth > 0 && !own {
-            fetch.push(&depth);
-        }
-        fetch.extend(["--", &url, reference]);
-        run(&["init", "--quiet"])?;
-        run(&fetch)?;
-        let commit = run(&["rev-parse", "--verify", "FETCH_HEAD^{commit}"])?.trim().to_owned();
-        let branch = run(&["ls-remote", "--heads", "--", &url, reference])?;
-        let named = branch.split_whitespace().nth(1).map(str::to_owned);
-        match named.as_deref().and_then(|name| name.strip_prefix("refs/heads/")) {
-            Some(branch) => run(&["checkout", "--quiet", "--force", "-B", branch, &commit])?,
-            None => run(&["checkout", "--quiet", "--force", "--detach", &commit])?,
-        };
-        run(&["remote", "add", "origin", &remote])?;
-        Ok(Cloned { commit, reference: named.unwrap_or_else(|| reference.to_owned()) })
+    #[test]
+    fn what_a_killed_fetch_left_is_removed_and_a_running_ones_is_not() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("acme/tools");
+        fs::create_dir_all(folder.join(".fetch-killed/git")).unwrap();
+        let running = WorkFolder::make(&folder, &Clock::real()).unwrap();
+        fs::write(running.path.join("ref"), "x").unwrap();
+        remove_stale_fetches(cache.path()).unwrap();
+        assert!(!folder.join(".fetch-killed").exists() && running.path.join("ref").exists());
+        let path = running.path.clone();
+        drop(running);
+        assert!(!path.exists());
+        remove_stale_fetches(&cache.path().join("missing")).unwrap();
     }
 }

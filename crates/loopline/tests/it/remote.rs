@@ -10,20 +10,25 @@ use crate::repository::{Ran, Repository};
 
 /// Serves the repositories below `root` with git's own HTTP backend, until the process ends.
 fn serve(root: &Path) -> String {
+    serve_as(root, true)
+}
+
+/// The same; without `any` as a server of old, which hands out only what references lead to.
+fn serve_as(root: &Path, any: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let root = root.to_path_buf();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let root = root.clone();
-            std::thread::spawn(move || answer(stream, &root));
+            std::thread::spawn(move || answer(stream, &root, any));
         }
     });
     address
 }
 
 /// Hands one request to `git http-backend`, a CGI program.
-fn answer(mut stream: TcpStream, root: &PathBuf) {
+fn answer(mut stream: TcpStream, root: &PathBuf, any: bool) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
@@ -38,7 +43,7 @@ fn answer(mut stream: TcpStream, root: &PathBuf) {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_COUNT", "2")
         .env("GIT_CONFIG_KEY_0", "uploadpack.allowAnySHA1InWant")
-        .env("GIT_CONFIG_VALUE_0", "true")
+        .env("GIT_CONFIG_VALUE_0", any.to_string())
         .env("GIT_CONFIG_KEY_1", "safe.directory")
         .env("GIT_CONFIG_VALUE_1", "*")
         .env("REQUEST_METHOD", method)
@@ -62,7 +67,7 @@ fn answer(mut stream: TcpStream, root: &PathBuf) {
             "content-encoding" => {
                 backend.env("HTTP_CONTENT_ENCODING", value);
             }
-            "git-protocol" => {
+            "git-protocol" if any => {
                 backend.env("GIT_PROTOCOL", value);
             }
             _ => {}
@@ -300,4 +305,245 @@ fn checkout_takes_another_commit_of_the_own_repository() {
     let ran = repository.loopline(&["run"]);
     assert_eq!(ran.code, Some(0), "{}", ran.all());
     assert!(ran.out.contains("before one, now dirty"), "{}", ran.all());
+}
+
+/// Runs one job of these checkout inputs and scripts.
+fn check_out(repository: &Repository, address: &str, steps: &str) -> Ran {
+    let workflow = format!(
+        "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n{}\n",
+        steps.replace("SERVER", address)
+    );
+    repository.write(".github/workflows/ci.yml", &workflow);
+    run_with(repository, address, &[])
+}
+
+/// Publishes `acme/lib` with branches and tags whose names end alike, and returns the commits of
+/// `main` and `feature/main`.
+fn publish_branches(root: &Path) -> (String, String) {
+    let source = Repository::new([("name", "main"), ("docs/text", "d"), ("src/deep/code", "c")]);
+    source.git(&["tag", "v1"]);
+    let main = source.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    source.write("name", "feature/main");
+    source.git(&["checkout", "-q", "-b", "feature/main"]);
+    source.commit("the branch");
+    source.git(&["tag", "x/v1"]);
+    let feature = source.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    // Of this commit the server knows, but no reference names it.
+    source.commit("the newest");
+    source.git(&["branch", "-q", "a/main"]);
+    source.git(&["checkout", "-q", "main"]);
+    let target = root.join("acme/lib");
+    fs_err::create_dir_all(target.parent().unwrap()).unwrap();
+    source.git(&["clone", "-q", "--bare", ".", &target.display().to_string()]);
+    (main, feature)
+}
+
+#[test]
+fn checkout_takes_exactly_the_reference_that_was_named() {
+    let server = tempfile::tempdir().unwrap();
+    let (main, feature) = publish_branches(server.path());
+    for any in [true, false] {
+        let address = serve_as(server.path(), any);
+        let repository = Repository::new([("own", "x")]);
+        let mut steps = String::new();
+        let references = ["", "main", "v1", "x/v1", "feature/main", &feature, "refs/heads/main"];
+        for (number, reference) in references.iter().enumerate() {
+            steps.push_str(&format!(
+                "      - id: s{number}\n        uses: actions/checkout@v4\n        with:\n          \
+                 repository: acme/lib\n          github-server-url: SERVER\n          \
+                 path: p{number}\n          ref: '{reference}'\n          \
+                 fetch-depth: {depth}\n      - run: echo \"{number} $(cat p{number}/name) \
+                 $(git -C p{number} rev-parse HEAD) $(git -C p{number} branch --show-current) \
+                 [${{{{ steps.s{number}.outputs.ref }}}}] \
+                 $(git -C p{number} log --oneline | wc -l)\"\n",
+                depth = if *reference == "feature/main" { 0 } else { 1 }
+            ));
+        }
+        let ran = check_out(&repository, &address, &steps);
+        assert_eq!(ran.code, Some(0), "{}", ran.all());
+        for line in [
+            format!("0 main {main} main [refs/heads/main] 1"),
+            format!("1 main {main} main [main] 1"),
+            format!("2 main {main}  [v1] 1"),
+            format!("3 feature/main {feature}  [x/v1] 1"),
+            format!("6 main {main} main [refs/heads/main] 1"),
+        ] {
+            assert!(ran.out.contains(&line), "`{line}` is missing:\n{}", ran.all());
+        }
+        assert!(ran.out.contains("4 feature/main"), "{}", ran.all());
+        assert!(ran.out.contains(&format!("5 feature/main {feature}  [] ")), "{}", ran.all());
+        for (reference, reason) in [
+            (&feature[..8], "a commit must be given with its whole id"),
+            ("lib", "there is no branch or tag `lib`"),
+            ("refs/heads/*", "is no name of a branch"),
+        ] {
+            let ran = check_out(
+                &repository,
+                &address,
+                &format!(
+                    "      - uses: actions/checkout@v4\n        with: {{repository: acme/lib, \
+                     github-server-url: SERVER, ref: '{reference}'}}"
+                ),
+            );
+            assert_eq!(ran.code, Some(1), "{}", ran.all());
+            assert!(ran.all().contains(reason), "`{reason}` is missing:\n{}", ran.all());
+        }
+    }
+}
+
+#[test]
+fn checkout_honours_sparse_patterns_tags_and_filters() {
+    let server = tempfile::tempdir().unwrap();
+    publish_branches(server.path());
+    let address = serve(server.path());
+    let repository = Repository::new([("own/a", "x"), ("other/b", "y"), ("top", "z")]);
+    let other = "repository: acme/lib, github-server-url: SERVER";
+    let steps = format!(
+        "      - uses: actions/checkout@v4\n        with: {{{other}, path: a, sparse-checkout: docs}}\n      \
+         - uses: actions/checkout@v4\n        with: {{{other}, path: b, sparse-checkout: '/src/**/code', \
+         sparse-checkout-cone-mode: false, fetch-tags: true, filter: 'blob:none'}}\n      \
+         - uses: actions/checkout@v4\n        with: {{path: c, sparse-checkout: own}}\n      \
+         - run: |\n          for p in a b c; do echo \"$p: $(cd $p; find . -type f -not -path './.git/*' | \
+         sort | xargs)\"; done\n          echo \"tags $(git -C b tag | xargs), $(git -C a tag | xargs)\"\n"
+    );
+    let ran = check_out(&repository, &address, &steps);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    for line in ["a: ./docs/text ./name", "b: ./src/deep/code", "tags v1 x/v1, "] {
+        assert!(ran.out.contains(line), "`{line}` is missing:\n{}", ran.all());
+    }
+    assert!(ran.out.contains("c: ./.github/workflows/ci.yml ./own/a ./top\n"), "{}", ran.all());
+}
+
+#[test]
+fn checkout_brings_submodules_of_other_and_own_repositories() {
+    let server = tempfile::tempdir().unwrap();
+    publish(server.path(), "acme/inner", &[("inner", "i")]);
+    let address = serve(server.path());
+    let add = |repository: &Repository, url: &str, path: &str| {
+        repository.git(&["-c", "protocol.file.allow=always", "submodule", "-q", "add", url, path]);
+        repository.commit("a submodule");
+    };
+    let middle = Repository::new([("middle", "m")]);
+    middle.git(&["remote", "add", "origin", &format!("{address}/acme/middle")]);
+    add(&middle, "../inner", "inner");
+    let target = server.path().join("acme/middle").display().to_string();
+    middle.git(&["clone", "-q", "--bare", ".", &target]);
+    let outer = Repository::new([("outer", "o")]);
+    outer.git(&["remote", "add", "origin", &format!("{address}/acme/outer")]);
+    add(&outer, "../middle", "middle");
+    let target = server.path().join("acme/outer").display().to_string();
+    outer.git(&["clone", "-q", "--bare", ".", &target]);
+    let other = "repository: acme/outer, github-server-url: SERVER";
+    let steps = format!(
+        "      - uses: actions/checkout@v4\n        with: {{{other}, path: a}}\n      \
+         - uses: actions/checkout@v4\n        with: {{{other}, path: b, submodules: true}}\n      \
+         - uses: actions/checkout@v4\n        with: {{{other}, path: c, submodules: recursive}}\n      \
+         - run: for p in a b c; do echo \"$p=$(find $p -name inner -type f -o -name middle -type f | \
+         wc -l)\"; done\n"
+    );
+    let plain = Repository::new([("x", "x")]);
+    let ran = check_out(&plain, &address, &steps);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    for line in ["a=0", "b=1", "c=2"] {
+        assert!(ran.out.contains(line), "`{line}` is missing:\n{}", ran.all());
+    }
+    // A fresh clone of the own repository, its submodules not there yet.
+    let clone = plain.scratch().join("clone");
+    plain.git(&["clone", "-q", &format!("{address}/acme/outer"), &clone.display().to_string()]);
+    fs_err::create_dir_all(clone.join(".github/workflows")).unwrap();
+    fs_err::write(
+        clone.join(".github/workflows/ci.yml"),
+        "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n      \
+         - uses: actions/checkout@v4\n        with: {submodules: recursive}\n      \
+         - run: cat outer middle/middle middle/inner/inner\n",
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| {
+        Ran::of(&plain.command(arguments).current_dir(&clone).output().unwrap())
+    };
+    let ran = run(&["run"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    assert!(ran.out.contains("omi"), "{}", ran.all());
+    let offline = run(&["run", "--offline"]);
+    assert_eq!(offline.code, Some(1), "{}", offline.all());
+    assert!(
+        offline.all().contains("the submodule middle is not in this clone"),
+        "{}",
+        offline.all()
+    );
+}
+
+#[test]
+fn a_fresh_clone_has_the_branches_of_its_origin() {
+    let server = tempfile::tempdir().unwrap();
+    let (_, feature) = publish_branches(server.path());
+    let address = serve(server.path());
+    let scratch = Repository::new([("x", "x")]);
+    let clone = scratch.scratch().join("clone");
+    scratch.git(&["clone", "-q", &format!("{address}/acme/lib"), &clone.display().to_string()]);
+    fs_err::create_dir_all(clone.join(".github/workflows")).unwrap();
+    fs_err::write(
+        clone.join(".github/workflows/ci.yml"),
+        "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n      \
+         - uses: actions/checkout@v4\n        with: {ref: feature/main}\n      \
+         - run: echo \"$(cat name) $(git status --porcelain | wc -l) $(git branch --show-current)\"\n",
+    )
+    .unwrap();
+    assert!(!feature.is_empty());
+    let run = |arguments: &[&str]| {
+        Ran::of(&scratch.command(arguments).current_dir(&clone).output().unwrap())
+    };
+    for arguments in [&["run"][..], &["run", "--offline"]] {
+        let ran = run(arguments);
+        assert_eq!(ran.code, Some(0), "{}", ran.all());
+        assert!(ran.out.contains("feature/main 0 feature/main"), "{}", ran.all());
+    }
+}
+
+#[test]
+fn passwords_and_tokens_stay_out_of_messages_and_plain_http() {
+    let repository = Repository::new([("x", "x")]);
+    let steps = "      - uses: acme/tools@v1\n";
+    for (address, reason) in [
+        ("https://ada:hunter2hunter2@127.0.0.1:1", "holds a user name or a password"),
+        ("http://git.example.com", "plain http"),
+    ] {
+        let ran = check_out(&repository, address, steps);
+        assert_eq!(ran.code, Some(2), "{}", ran.all());
+        assert!(ran.all().contains(reason), "{}", ran.all());
+        assert!(!ran.all().contains("hunter2"), "{}", ran.all());
+    }
+    for (server, reason) in [
+        ("http://git.example.com", "plain http"),
+        ("http://127.0.0.1:1", "must be https"),
+        ("file:///etc", "must be https"),
+        ("https://ada:hunter2hunter2@git.example.com", "holds a user name or a password"),
+    ] {
+        let steps = format!(
+            "      - uses: actions/checkout@v4\n        with: {{repository: acme/x, \
+             github-server-url: '{server}', token: secretsecret}}\n"
+        );
+        let ran = check_out(&repository, "https://127.0.0.1:2", &steps);
+        assert_eq!(ran.code, Some(1), "{}", ran.all());
+        assert!(ran.all().contains(reason), "`{reason}` is missing:\n{}", ran.all());
+    }
+}
+
+#[test]
+fn repositories_of_other_users_are_read() {
+    let server = tempfile::tempdir().unwrap();
+    publish(server.path(), "acme/tools", HELLO);
+    let folder = server.path().join("acme/tools");
+    let other = std::os::unix::fs::chown(&folder, Some(12345), None).is_ok();
+    if !other {
+        eprintln!("skipped: only root can give a folder to another user");
+        return;
+    }
+    let workflow = "on: push\njobs:\n  j:\n    runs-on: ubuntu-latest\n    steps:\n      \
+                    - uses: acme/tools@v1\n";
+    let repository = Repository::new([(".github/workflows/ci.yml", workflow)]);
+    let mirror = server.path().display().to_string();
+    let ran = repository.loopline(&["run", "--actions", &mirror]);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    assert!(ran.out.contains("hello world"), "{}", ran.all());
 }

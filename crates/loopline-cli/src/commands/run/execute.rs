@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use loopline_clock::Clock;
 use loopline_runner::actions::builtin::{self, Local};
+use loopline_runner::actions::commits::Commits;
 use loopline_runner::actions::git::Git;
-use loopline_runner::actions::source::Commits;
+use loopline_runner::actions::source::remove_stale_fetches;
 use loopline_runner::actions::{Builtins, NoBuiltins};
 use loopline_runner::host::{self, Host, Keep};
 use loopline_runner::log::Masker;
@@ -235,6 +236,7 @@ impl Setting<'_> {
             ));
         }
         if writer.number().is_multiple_of(PRUNE_EVERY) {
+            remove_stale_fetches(&self.data.area(Area::Actions))?;
             for area in Area::ALL {
                 self.data.prune(area, Policy::default_of(area), &clock)?;
             }
@@ -387,6 +389,7 @@ impl Setting<'_> {
             clock.clone(),
         ));
         self.carry_artifacts(&disk, writer)?;
+        let source = select::action_source(self.data, request)?;
         let local = Local::new(builtin::Settings {
             run: writer.number().to_string(),
             scope: self.cache_scope(git_ref),
@@ -395,6 +398,7 @@ impl Setting<'_> {
             sources: Arc::new(Commits {
                 repository: self.found.root.clone(),
                 slug: self.found.facts.repository.clone(),
+                server: source.server.clone(),
                 offline: request.offline,
                 git: Git::new(Arc::new(environment::for_jobs())),
             }),
@@ -408,7 +412,7 @@ impl Setting<'_> {
             recorder,
             clock,
             machines,
-            actions: Arc::new(select::action_source(self.data, request)),
+            actions: Arc::new(source),
             builtins,
             services: Arc::new(local),
             approvals: Arc::new(Consent {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use loopline_clock::Clock;
 use loopline_diagnostic::{Diagnostic, rule_set};
 use loopline_runner::actions::git::Git;
+use loopline_runner::actions::remote::check_address;
 use loopline_runner::actions::source::ActionSource;
 use loopline_runner::host::Actions as _;
 use loopline_source::{FileTree as _, SourceFile, Span};
@@ -54,18 +55,24 @@ pub(crate) fn paths(tree: &FolderTree) -> Result<Vec<String>, CommandError> {
 }
 
 /// Returns where actions and called workflows of other repositories come from.
-pub(crate) fn action_source(data: &DataFolder, request: &Request) -> ActionSource {
-    ActionSource {
+pub(crate) fn action_source(
+    data: &DataFolder,
+    request: &Request,
+) -> Result<ActionSource, CommandError> {
+    let server = match environment::ACTIONS_URL.get() {
+        None => "https://github.com".to_owned(),
+        Some(url) => check_address(&url)
+            .map_err(|error| CommandError::usage(format!("LOOPLINE_ACTIONS_URL: {error}")))?
+            .to_owned(),
+    };
+    Ok(ActionSource {
         mirror: request.actions.clone(),
         cache: data.area(Area::Actions),
-        server: environment::ACTIONS_URL.get().map_or_else(
-            || "https://github.com".to_owned(),
-            |url| url.trim_end_matches('/').to_owned(),
-        ),
+        server,
         offline: request.offline,
         git: Git::new(Arc::new(environment::for_jobs())),
         clock: Clock::real(),
-    }
+    })
 }
 
 /// Reads one workflow and those it calls; those of other repositories come from `source`.
@@ -135,8 +142,18 @@ fn load(source: &ActionSource, uses: &str, errors: &mut Vec<String>) -> Option<S
             return None;
         }
     };
-    let tree = FolderTree::new(&fetched.root).ok()?;
-    tree.read(elsewhere.path).ok().map(|text| SourceFile::new(uses, text))
+    let text = FolderTree::new(&fetched.root)
+        .map_err(loopline_source::TreeError::Io)
+        .and_then(|tree| tree.read(elsewhere.path));
+    match text {
+        Ok(text) => Some(SourceFile::new(uses, text)),
+        // The caller's line says that it is not there.
+        Err(loopline_source::TreeError::NotFound) => None,
+        Err(error) => {
+            errors.push(format!("cannot read the called workflow `{uses}`: {error}"));
+            None
+        }
+    }
 }
 
 /// Returns the workflows that `request` means, with their events.
@@ -150,7 +167,7 @@ pub(crate) fn workflows(found: &Found, request: &Request) -> Result<Vec<Selected
         ))
         .hint("`loopline` shows what this repository holds"));
     }
-    let source = action_source(&crate::commands::open::data_folder()?, request);
+    let source = action_source(&crate::commands::open::data_folder()?, request)?;
     let Some(wanted) = &request.workflow else {
         return triggered(found, request, &tree, &paths, &source);
     };

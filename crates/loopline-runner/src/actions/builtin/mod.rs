@@ -16,7 +16,7 @@ mod packages;
 mod toolchain;
 
 pub use artifact::unpack as unpack_artifact;
-pub use checkout::{CloneRequest, Cloned, Sources};
+pub use checkout::{CloneRequest, Cloned, Extras, Sources, Submodules};
 pub use context::{Context, Failure, ProcessRun, Start};
 pub use find::{Equivalent, Kind, find};
 pub use local::{Local, Settings};

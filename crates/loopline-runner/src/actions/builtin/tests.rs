@@ -7,7 +7,7 @@ use fs_err as fs;
 use indexmap::IndexMap;
 use loopline_clock::Clock;
 
-use super::{CloneRequest, Cloned, Context, Failure, ProcessRun, Sources, find};
+use super::{CloneRequest, Cloned, Context, Extras, Failure, ProcessRun, Sources, find};
 use crate::cancel::{Cancel, Level};
 use crate::leash::Leash;
 use crate::services::disk::Disk;
@@ -26,7 +26,12 @@ struct World {
 struct Fixed(Arc<Mutex<Vec<String>>>);
 
 impl Sources for Fixed {
-    fn copy_working_tree(&self, target: &Path, leash: &Leash<'_>) -> Result<(), Failure> {
+    fn copy_working_tree(
+        &self,
+        _extras: &Extras,
+        target: &Path,
+        leash: &Leash<'_>,
+    ) -> Result<(), Failure> {
         leash.check().map_err(|error| Failure(error.to_string()))?;
         fs::write(target.join("copied"), "").map_err(|error| Failure(error.to_string()))
     }
@@ -204,8 +209,19 @@ fn checks_out() {
     assert!(
         world.run("actions/checkout@v4", &[("path", "../x")]).error.unwrap().contains("out of")
     );
-    let lfs = world.run("actions/checkout@v4", &[("lfs", "true")]).error.unwrap();
-    assert!(lfs.contains("does not support the input `lfs`"), "{lfs}");
+    let other = ("repository", "o/x");
+    for (inputs, reason) in [
+        (&[("ssh-key", "k")][..], "does not support the input `ssh-key`"),
+        (&[("clean", "false")], "`clean: false` keeps what is in"),
+        (&[("submodules", "maybe")], "must be `true`, `false` or `recursive`"),
+        (&[("show-progress", "1")], "`show-progress` is `1`"),
+        (&[("fetch-depth", "all")], "`fetch-depth` is `all`"),
+        (&[("repository", "https://u:p@h/x")], "is no repository"),
+        (&[other, ("token", "t"), ("persist-credentials", "true")], "`persist-credentials: true`"),
+    ] {
+        let error = world.run("actions/checkout@v4", inputs).error.unwrap();
+        assert!(error.contains(reason), "{error}");
+    }
     let odd = world.run("actions/checkout@v4", &[("speling", "1")]);
     assert!(odd.log.contains("::warning::Unexpected input(s) 'speling'"), "{}", odd.log);
 }
