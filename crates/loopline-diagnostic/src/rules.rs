@@ -68,6 +68,7 @@ rules! {
     ACTION_METADATA = LL0245 "action-metadata" Error,
     DEPRECATED_COMMAND = LL0251 "deprecated-command" Error,
     PARALLEL_STEPS = LL0252 "parallel-steps" Error,
+    CONCURRENCY = LL0253 "concurrency" Warning,
     WORKFLOW_INPUT = LL0301 "workflow-input" Error,
     IMAGE_ENGINE = LL0302 "image-engine" Error,
     UNSUPPORTED_KEY = LL0303 "unsupported-key" Error,

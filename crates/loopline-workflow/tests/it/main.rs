@@ -13,6 +13,7 @@ mod negative;
 mod plan;
 mod reader;
 mod schedule;
+mod settings;
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,9 @@
 //! What is known of widely used actions: their inputs and outputs, and the versions that no
-//! longer run. Actions that are not in the tables are not judged.
+//! longer run. Actions that are not in the tables are not judged, nor are versions: a new one may
+//! take what no old one took.
+//!
+//! `scripts/popular-actions.mjs` writes the tables from the actions' own metadata. Which actions
+//! are in them follows actionlint's list of popular actions ((c) rhysd, MIT licence).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

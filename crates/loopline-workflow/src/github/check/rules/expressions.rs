@@ -296,8 +296,15 @@ fn runs_on(templates: &mut Templates<'_, '_>, runs_on: &RunsOn) {
     if let Some(text) = &runs_on.expression
         && let Some(given) = templates.template(text, place, false)
     {
-        // An object gives a group and labels.
-        let fits = matches!(given, Type::Any | Type::String | Type::Array(..) | Type::Object(_));
+        let fits = match &given {
+            Type::Any | Type::String | Type::Array(..) => true,
+            // An object may give a group and labels, and nothing else.
+            Type::Object(object) => {
+                object.properties.keys().all(|key| matches!(key.as_str(), "group" | "labels"))
+                    && (object.others.is_some() || !object.properties.is_empty())
+            }
+            Type::Null | Type::Number | Type::Boolean => false,
+        };
         if !fits {
             templates.wrong_type(text, "a string, a list or an object", &given);
         }

@@ -4,6 +4,7 @@ mod action_table;
 mod actions;
 pub(super) mod anchors;
 mod commands;
+mod concurrency;
 mod conditions;
 pub(super) mod configuration;
 mod credentials;

@@ -4,8 +4,8 @@ use loopline_source::FileTree;
 
 use super::configuration::Configuration;
 use super::{
-    actions, commands, conditions, credentials, environment_names, events, expressions, globs,
-    jobs, labels, matrices, parallel, permissions, reusable, schedules, shells,
+    actions, commands, concurrency, conditions, credentials, environment_names, events,
+    expressions, globs, jobs, labels, matrices, parallel, permissions, reusable, schedules, shells,
 };
 use crate::github::check::checker::Options;
 use crate::github::check::findings::Findings;
@@ -31,6 +31,7 @@ pub(crate) fn workflow(
     credentials::check(workflow, findings);
     commands::check(workflow, findings);
     conditions::check(workflow, findings);
+    concurrency::check(workflow, tree, findings);
     parallel::check(workflow, findings);
     actions::check(workflow, tree, findings);
     reusable::check(workflow, tree, findings);
