@@ -1,6 +1,7 @@
 //! The shapes a secret takes when tools print it: base64, escapes, quotes.
 //!
-//! The list is that of GitHub's runner. Finding the shapes in text is the masker's business.
+//! The list is that of GitHub's runner, and two more ways of writing a secret in an address that
+//! Python, Go and browsers have. Finding the shapes in text is the masker's business.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +23,14 @@ pub(super) fn shapes(value: &str) -> Vec<String> {
         uri(value),
         xml(value),
     ];
+    // In a path slashes stay, and in a form a space is a plus.
+    let uri = uri(value);
+    if uri.contains("%2F") {
+        shapes.push(uri.replace("%2F", "/"));
+    }
+    if uri.contains("%20") {
+        shapes.push(uri.replace("%20", "+"));
+    }
     if value.len() >= MIN_QUOTED
         && let Some(bare) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
     {
@@ -129,6 +138,10 @@ mod tests {
 
     #[test]
     fn shapes_of_a_secret() {
+        let in_addresses = shapes("a b/c?");
+        for expected in ["a%20b%2Fc%3F", "a%20b/c%3F", "a+b%2Fc%3F"] {
+            assert!(in_addresses.iter().any(|shape| shape == expected), "{in_addresses:?}");
+        }
         let shapes = shapes("\"p<a&'s s\"");
         for expected in [
             "\\\"p<a&'s s\\\"",

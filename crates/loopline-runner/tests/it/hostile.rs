@@ -126,6 +126,27 @@ const STEPS: &[Row] = &[
     ),
     ("- run: echo no\n  shell: nosuchshell {0}", "failure", &["nosuchshell"], &["  no\n"]),
     ("- run: echo no\n  shell: cat", "failure", &["cat"], &["  no\n"]),
+    ("- run: trap 'exit 0' EXIT; false\n- run: echo on", "success", &["  on"], &[]),
+    ("- run: exec false\n- run: echo no", "failure", &["exit code 1"], &["  no\n"]),
+    ("- run: false & wait $!\n- run: echo no", "failure", &["exit code 1"], &["  no\n"]),
+    (
+        "- run: yes | head -1\n  shell: bash\n- run: echo no",
+        "failure",
+        &["exit code 141"],
+        &["  no\n"],
+    ),
+    (
+        "- id: s\n  run: (until test -f next; do sleep 0.01; done; echo late=1 >> $GITHUB_OUTPUT) &\n- run: touch next; echo 'late=[${{ steps.s.outputs.late }}]'",
+        "success",
+        &["  late=[]"],
+        &[],
+    ),
+    (
+        "- id: s\n  run: printf 'a<<E\\n1\\nE\\nA=2\\n' >> $GITHUB_OUTPUT\n- run: echo 'got ${{ steps.s.outputs.a }}'",
+        "success",
+        &["  got 2"],
+        &[],
+    ),
     // Conditions and tolerance.
     (
         "- run: exit 1\n  continue-on-error: ${{ fromJSON('true') }}\n- run: echo on",
