@@ -15,7 +15,9 @@ use crate::types::Type;
 /// Fails with values too deep.
 pub fn remove<T: Type>(value: &Value, fields: &PathSet, ty: T) -> Result<Value, TooDeep> {
     bounded(value)?;
-    Ok(remove_at(value, fields, ty).unwrap_or(Value::Null))
+    // An object stays one, even if nothing of it is left.
+    let nothing = if value.is_object() { Value::Object(Map::new()) } else { Value::Null };
+    Ok(remove_at(value, fields, ty).unwrap_or(nothing))
 }
 
 /// Returns only the fields and items of a set out of a value; items of list maps keep their keys.

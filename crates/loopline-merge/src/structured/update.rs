@@ -196,7 +196,11 @@ pub fn apply<K: Ord + Clone + std::fmt::Debug, V: Versions>(
     let set = field_set(config, ty)?.recursive_difference(ignored);
     let owned = Owned { set, version: Arc::from(version), applied: true };
     let last = managers.insert(manager.clone(), owned);
-    let object = prune(versions, merged, version, &managers, manager, last.as_ref())?;
+    let object = match prune(versions, &merged, version, &managers, manager, last.as_ref())? {
+        // An empty list is owned by nobody, so it may have gone with the items it had before.
+        Some(pruned) => merge(&pruned, config, ty)?,
+        None => merged,
+    };
     let (conflicts, _) =
         change(versions, live, &object, version, &mut managers, manager, ignored, force)?;
     if !conflicts.is_empty() {
@@ -330,23 +334,23 @@ fn change<K: Ord + Clone, V: Versions>(
 }
 
 /// Removes from a merged object what the manager applied last time and not this time, unless
-/// another manager owns it, or it was never the manager's.
+/// another manager owns it, or it was never the manager's. Nothing if there is nothing to remove.
 fn prune<K: Ord, V: Versions>(
     versions: &V,
-    merged: Value,
+    merged: &Value,
     version: &str,
     managers: &Managers<K>,
     manager: &K,
     last: Option<&Owned>,
-) -> Result<Value, UpdateError> {
-    let Some(last) = last.filter(|last| !last.set.is_empty()) else { return Ok(merged) };
+) -> Result<Option<Value>, UpdateError> {
+    let Some(last) = last.filter(|last| !last.set.is_empty()) else { return Ok(None) };
     let own = managers.get(manager);
     // What is still applied is not removed: nothing to do in the usual case.
     if own.is_some_and(|own| own.version == last.version && last.set.is_subset(&own.set)) {
-        return Ok(merged);
+        return Ok(None);
     }
-    let Some((start, ty)) = convert(versions, &merged, version, &last.version)? else {
-        return Ok(merged);
+    let Some((start, ty)) = convert(versions, merged, version, &last.version)? else {
+        return Ok(None);
     };
     let last_set = last.set.with_declared_fields(Some(ty));
     let mut pruned = remove(&start, &last_set, ty)?;
@@ -360,7 +364,7 @@ fn prune<K: Ord, V: Versions>(
     // The last version first: a conversion might need what was removed.
     let first = owners.remove_entry(&last.version);
     for (owned_version, owned) in first.into_iter().chain(owners) {
-        let Some((whole, ty)) = convert(versions, &merged, version, owned_version)? else {
+        let Some((whole, ty)) = convert(versions, merged, version, owned_version)? else {
             continue;
         };
         let Some((part, _)) = convert(versions, &pruned, &at, owned_version)? else { continue };
@@ -373,7 +377,7 @@ fn prune<K: Ord, V: Versions>(
     }
 
     let Some((part, _)) = convert(versions, &pruned, &at, &last.version)? else {
-        return Ok(merged);
+        return Ok(None);
     };
     let kept = field_set(&part, ty)?.with_declared_fields(Some(ty));
     let gone = field_set(&start, ty)?
@@ -382,8 +386,8 @@ fn prune<K: Ord, V: Versions>(
         .intersection(&last_set);
     let result = remove(&start, &gone, ty)?;
     match convert(versions, &result, &last.version, version)? {
-        Some((Cow::Owned(result), _)) => Ok(result),
-        Some((Cow::Borrowed(_), _)) => Ok(result),
-        None => Ok(merged),
+        Some((Cow::Owned(result), _)) => Ok(Some(result)),
+        Some((Cow::Borrowed(_), _)) => Ok(Some(result)),
+        None => Ok(None),
     }
 }

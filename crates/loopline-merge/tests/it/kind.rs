@@ -35,6 +35,12 @@ impl Kind {
         Some(Self { own: own?, ..self }.resolved())
     }
 
+    /// Returns the names of the declared fields.
+    pub(crate) fn names(self) -> Vec<&'static str> {
+        let fields = self.own.get("fields").and_then(Value::as_object);
+        fields.map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default()
+    }
+
     fn says(&self, what: &str) -> bool {
         self.own.get(what).is_some()
     }

@@ -2,6 +2,7 @@
 //!
 //! `cargo test` makes up a few thousand inputs for the fuzz targets; `cargo bolero test` goes on.
 
+mod fuzz;
 mod kind;
 mod managed;
 mod plain;

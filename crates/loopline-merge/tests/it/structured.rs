@@ -186,7 +186,7 @@ fn run(steps: &str) -> Result<(), String> {
                     .convert(&state.live, &state.version, version)
                     .map_err(|error| error.to_string())?;
                 let same = equal(&live, &expected) || (nothing(&live) && nothing(&expected));
-                if !same || live.to_string().len() != expected.to_string().len() {
+                if !same {
                     return Err(format!("the object is {live}"));
                 }
             }
