@@ -43,6 +43,8 @@ pub enum Command {
     Shell(ShellArguments),
     /// Evaluate an expression as a workflow would
     Eval(EvalArguments),
+    /// Serve the Kubernetes API on this machine
+    Api(ApiArguments),
     /// Check the repository's workflows
     Check(CheckArguments),
     /// Explain the code of an error or rule
@@ -314,4 +316,20 @@ pub struct PruneArguments {
 pub struct CompletionsArguments {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+/// Options of `loopline api`.
+#[derive(Clone, Debug, Args)]
+pub struct ApiArguments {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6443")]
+    pub listen: std::net::SocketAddr,
+
+    /// Keep objects in DIR instead of the data folder
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Forget everything at the end
+    #[arg(long, conflicts_with = "data")]
+    pub ephemeral: bool,
 }

@@ -80,6 +80,41 @@ fn unknown(
     }
 }
 
+/// Removes what `at` does not declare, and fields that are null, which to the API's own types is
+/// the same as absent. Returns the complaints of [`unknown_fields`], worded.
+pub fn prune_unknown(at: TypeRef<'_>, value: &mut Value) -> Vec<String> {
+    let complaints: Vec<String> =
+        unknown_fields(at, value).iter().map(|path| unknown_field_message(path)).collect();
+    prune(at, value, 0);
+    complaints
+}
+
+fn prune(at: TypeRef<'_>, value: &mut Value, depth: usize) {
+    if depth > MAXIMUM_DEPTH {
+        return;
+    }
+    match value {
+        Value::Object(map) => {
+            let declares = matches!(at.kind(), Kind::Object(_));
+            map.retain(|name, value| match inner(at, name) {
+                Inner::Known(at) => {
+                    prune(at, value, depth + 1);
+                    !(declares && value.is_null())
+                }
+                Inner::Open => true,
+                Inner::Unknown => false,
+            });
+        }
+        Value::Array(list) => {
+            let Some(element) = element(at) else { return };
+            for value in list {
+                prune(element, value, depth + 1);
+            }
+        }
+        _ => {}
+    }
+}
+
 enum Inner<'a> {
     Known(TypeRef<'a>),
     Open,

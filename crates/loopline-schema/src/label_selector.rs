@@ -38,6 +38,12 @@ pub fn matches(selector: &Selector, labels: &Value) -> bool {
     selector.matches(|key| labels[key].as_str())
 }
 
+/// Returns the selector an object describes in the form of queries: `app=web,tier in (a,b)`.
+pub fn query(object: &Value) -> String {
+    let shown = show(object);
+    if shown == "<none>" { String::new() } else { shown }
+}
+
 /// Returns a selector as tables show it; `<none>` where there are no conditions.
 pub(crate) fn show(object: &Value) -> String {
     let labels = fields(&object["matchLabels"]).map(|(key, value)| {

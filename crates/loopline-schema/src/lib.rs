@@ -8,6 +8,7 @@ pub mod convert;
 pub mod defaults;
 pub mod error;
 pub mod label_selector;
+pub mod manifest;
 pub mod normal;
 pub mod openapi;
 pub mod protobuf;
@@ -18,7 +19,8 @@ pub mod types;
 pub mod validation;
 
 pub use builtin::{builtin, definition};
-pub use check::{TypeError, check_types, unknown_field_message, unknown_fields};
+pub use check::{TypeError, check_types, prune_unknown, unknown_field_message, unknown_fields};
+pub use convert::convert;
 pub use error::{Cause, FieldError};
-pub use resource::{Resource, resources};
+pub use resource::{Resource, Subresource, resources};
 pub use types::{Scalar, Schema, TypeRef};

@@ -1,5 +1,6 @@
 //! One file a command; each reads its arguments, calls an operation and prints the result.
 
+mod api;
 mod artifacts;
 mod cancel;
 mod check;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
         })?;
     }
     match arguments.command {
+        Some(Command::Api(arguments)) => api::run(context, &arguments),
         Some(Command::Runs(arguments)) => runs::run(context, &arguments),
         Some(Command::Logs(arguments)) => logs::run(context, &arguments),
         Some(Command::Cancel(arguments)) => cancel::run(context, &arguments),

@@ -1,0 +1,49 @@
+//! What a resource's type asks of its objects: defaults and validity.
+
+use loopline_schema::{FieldError, defaults, normal};
+use serde_json::Value;
+
+use crate::registry::{Definition, Entry};
+
+impl Entry {
+    /// Fills in the defaults of the type.
+    pub(crate) fn apply_defaults(&self, object: &mut Value) {
+        let resource = &self.resource;
+        match &self.definition {
+            Definition::BuiltIn => {
+                normal::normalize(self.type_of(), object);
+                defaults::apply(&resource.group, &resource.version, &resource.kind, object);
+            }
+            Definition::Custom(custom) => custom.apply_defaults(object),
+        }
+    }
+
+    /// Checks a new object.
+    pub(crate) fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+        let resource = &self.resource;
+        match &self.definition {
+            Definition::BuiltIn => {
+                let _ = resource;
+                Vec::new()
+            }
+            Definition::Custom(custom) => custom.validate(self, object, None),
+        }
+    }
+
+    /// Checks a changed object.
+    pub(crate) fn validate_update(
+        &self,
+        subresource: &str,
+        object: &Value,
+        live: &Value,
+    ) -> Vec<FieldError> {
+        let resource = &self.resource;
+        match &self.definition {
+            Definition::BuiltIn => {
+                let _ = (resource, subresource);
+                Vec::new()
+            }
+            Definition::Custom(custom) => custom.validate(self, object, Some(live)),
+        }
+    }
+}

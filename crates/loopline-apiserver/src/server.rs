@@ -1,0 +1,172 @@
+//! The server: its parts, and what they share.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use loopline_clock::Clock;
+use loopline_store::object::{ObjectStore, SqliteStore, StoreError};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::{Admission, Attributes};
+use crate::auth::{AllowAll, Authorizer};
+use crate::registry::{Entry, Registry};
+use crate::status::Result;
+use crate::storage::{Open, SharedStore, Vault};
+
+/// What a server is made of.
+pub struct Options {
+    /// Where objects are kept.
+    pub store: SharedStore,
+    /// Time, identifiers and randomness.
+    pub clock: Clock,
+    /// What keeps secrets unreadable at rest.
+    pub vault: Box<dyn Vault>,
+    /// Who decides who may do what.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// The steps of admission, in their order.
+    pub admission: Vec<Box<dyn Admission>>,
+}
+
+impl Options {
+    /// Returns a server's parts for one process and its tests: an empty store that is forgotten,
+    /// everything allowed.
+    ///
+    /// # Errors
+    /// Where no temporary folder can be made.
+    pub fn ephemeral() -> std::result::Result<Self, StoreError> {
+        Ok(Self {
+            store: Arc::new(SqliteStore::ephemeral()?),
+            clock: Clock::real(),
+            vault: Box::new(Open),
+            authorizer: Arc::new(AllowAll),
+            admission: crate::builtin::admission(),
+        })
+    }
+}
+
+/// A Kubernetes-compatible API server; cheap to clone.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    store: SharedStore,
+    clock: Clock,
+    vault: Box<dyn Vault>,
+    authorizer: Arc<dyn Authorizer>,
+    admission: Vec<Box<dyn Admission>>,
+    registry: RwLock<Arc<Registry>>,
+    documents: crate::documents::Documents,
+    shutdown: CancellationToken,
+}
+
+impl Server {
+    /// Makes a server.
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Inner {
+            store: options.store,
+            clock: options.clock,
+            vault: options.vault,
+            authorizer: options.authorizer,
+            admission: options.admission,
+            registry: RwLock::new(Arc::new(Registry::built_in())),
+            documents: crate::documents::Documents::default(),
+            shutdown: CancellationToken::new(),
+        }))
+    }
+
+    /// Returns the object store.
+    pub fn store(&self) -> &dyn ObjectStore {
+        &*self.0.store
+    }
+
+    /// Returns the clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Returns what encrypts objects at rest.
+    pub fn vault(&self) -> &dyn Vault {
+        &*self.0.vault
+    }
+
+    /// Returns who decides who may do what.
+    pub fn authorizer(&self) -> &Arc<dyn Authorizer> {
+        &self.0.authorizer
+    }
+
+    /// Returns the resources that are served now.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.0.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes which resources are served.
+    pub fn update_registry(&self, change: impl FnOnce(&mut Registry)) {
+        let mut slot = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = Registry::clone(&slot);
+        change(&mut registry);
+        *slot = Arc::new(registry);
+    }
+
+    /// Returns the OpenAPI documents of what is served.
+    pub(crate) fn documents(&self) -> &crate::documents::Documents {
+        &self.0.documents
+    }
+
+    /// Returns a token that is cancelled when the server is to end.
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.0.shutdown
+    }
+
+    /// Runs the mutating half of admission.
+    ///
+    /// # Errors
+    /// The refusal of a step.
+    pub async fn admit_mutating(&self, attributes: &mut Attributes) -> Result<()> {
+        for step in &self.0.admission {
+            step.mutate(self, attributes).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the validating half of admission.
+    ///
+    /// # Errors
+    /// The refusal of a step.
+    pub async fn admit_validating(&self, attributes: &mut Attributes) -> Result<()> {
+        for step in &self.0.admission {
+            step.validate(self, attributes).await?;
+        }
+        Ok(())
+    }
+
+    /// Reserves what the object needs of what there is only once (cluster addresses, node
+    /// ports), filling it in.
+    ///
+    /// # Errors
+    /// Where what is asked for is taken.
+    pub async fn allocate(&self, attributes: &mut Attributes) -> Result<Allocation> {
+        let _ = attributes;
+        Ok(Allocation::default())
+    }
+
+    /// Gives back what was reserved for a write that did not happen.
+    pub fn release(&self, allocation: Allocation) {
+        let Allocation {} = allocation;
+    }
+
+    /// Learns that an object is gone.
+    pub fn forget(&self, entry: &Entry, object: &Value) {
+        let _ = (entry, object);
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Server")
+    }
+}
+
+/// What was reserved for a write.
+#[derive(Debug, Default)]
+pub struct Allocation {}

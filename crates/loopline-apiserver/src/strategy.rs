@@ -1,0 +1,228 @@
+//! What the server itself does to objects of particular kinds when they are written: fields it
+//! fills, keeps or resets, as the registry strategies of Kubernetes do.
+
+use serde_json::{Value, json};
+
+use crate::object;
+use crate::registry::Entry;
+
+/// Prepares a new object: the status is reset, counters begin.
+pub(crate) fn prepare_create(entry: &Entry, object: &mut Value) {
+    let resource = &entry.resource;
+    if entry.has_status()
+        && let Some(map) = object.as_object_mut()
+    {
+        map.shift_remove("status");
+    }
+    if resource.has_generation {
+        object::set_meta(object, "generation", json!(1));
+    } else {
+        object::set_meta(object, "generation", Value::Null);
+    }
+    if entry.custom().is_some() {
+        return;
+    }
+    match (&*resource.group, &*resource.kind) {
+        ("", "Pod") => {
+            let class = qos_class(object);
+            object["status"] = json!({"phase": "Pending", "qosClass": class});
+        }
+        ("", "Namespace") => {
+            object["status"] = json!({"phase": "Active"});
+            let finalizers =
+                object::map_mut(object, "spec").entry("finalizers").or_insert_with(|| json!([]));
+            let list = finalizers.as_array_mut();
+            if let Some(list) = list
+                && !list.iter().any(|one| one == "kubernetes")
+            {
+                list.push(json!("kubernetes"));
+            }
+            let name = object::name(object).to_owned();
+            let labels = object::metadata_mut(object).entry("labels").or_insert_with(|| json!({}));
+            if let Some(labels) = labels.as_object_mut() {
+                labels.insert("kubernetes.io/metadata.name".to_owned(), json!(name));
+            }
+        }
+        ("", "PersistentVolume" | "PersistentVolumeClaim") => {
+            object["status"] = json!({"phase": "Pending"});
+        }
+        ("", "Service") => object["status"] = json!({"loadBalancer": {}}),
+        ("" | "apps", "ReplicationController" | "ReplicaSet") => {
+            object["status"] = json!({"replicas": 0});
+        }
+        ("apps", "Deployment") => object["status"] = json!({}),
+        ("apps", "StatefulSet") => {
+            object["status"] = json!({"replicas": 0, "availableReplicas": 0});
+        }
+        ("apps", "DaemonSet") => {
+            object["status"] = json!({
+                "currentNumberScheduled": 0, "numberMisscheduled": 0,
+                "desiredNumberScheduled": 0, "numberReady": 0,
+            });
+        }
+        ("batch", "Job") => {
+            object["status"] = json!({});
+            job_selector(object);
+        }
+        ("batch", "CronJob") | ("certificates.k8s.io", "CertificateSigningRequest") => {
+            object["status"] = json!({});
+        }
+        ("networking.k8s.io", "Ingress") => object["status"] = json!({"loadBalancer": {}}),
+        ("policy", "PodDisruptionBudget") => {
+            object["status"] = json!({
+                "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0,
+                "expectedPods": 0,
+            });
+        }
+        ("autoscaling", "HorizontalPodAutoscaler") => {
+            object["status"] = json!({"desiredReplicas": 0, "currentMetrics": null});
+        }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            object["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": null});
+        }
+        _ => {}
+    }
+}
+
+/// Prepares a write of an object that is there: what this endpoint may not change is taken from
+/// the live object, and the generation counts changes of what is asked for.
+pub(crate) fn prepare_update(entry: &Entry, subresource: &str, object: &mut Value, live: &Value) {
+    object::keep_server_fields(object, live);
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        object::set_meta(object, field, live["metadata"][field].clone());
+    }
+    let status_only = subresource == "status";
+    if status_only {
+        keep_all_but_status(entry, object, live);
+    } else if entry.has_status() {
+        keep(object, live, "status");
+    }
+    let (group, kind) = (&*entry.resource.group, &*entry.resource.kind);
+    if (group, kind) == ("", "Namespace") && subresource != "finalize" {
+        object::map_mut(object, "spec")
+            .insert("finalizers".to_owned(), live["spec"]["finalizers"].clone());
+    }
+    if (group, kind) == ("", "Secret") && !object["stringData"].is_null() {
+        // Validation and storage know only `data`.
+        loopline_schema::defaults::apply("", "v1", "Secret", object);
+    }
+    let changed =
+        !status_only && entry.resource.has_generation && wanted_changed(entry, object, live);
+    if changed {
+        let generation = live["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+        object::set_meta(object, "generation", json!(generation));
+    }
+}
+
+/// Returns whether anything but metadata and status differs.
+fn wanted_changed(entry: &Entry, object: &Value, live: &Value) -> bool {
+    let (Some(new), Some(old)) = (object.as_object(), live.as_object()) else { return true };
+    let counts = |key: &str| match key {
+        "metadata" | "apiVersion" | "kind" => false,
+        "status" => !entry.has_status(),
+        _ => true,
+    };
+    new.keys().chain(old.keys()).any(|key| counts(key) && new.get(key) != old.get(key))
+}
+
+/// Leaves of a write to `/status` only the status, and what of the metadata such writes may set.
+fn keep_all_but_status(entry: &Entry, object: &mut Value, live: &Value) {
+    let status = object.get("status").cloned();
+    let metadata = object["metadata"].clone();
+    let mut kept = live.clone();
+    match status {
+        Some(status) => kept["status"] = status,
+        None => {
+            if let Some(map) = kept.as_object_mut() {
+                map.shift_remove("status");
+            }
+        }
+    }
+    let fields: &[&str] = match (&*entry.resource.group, &*entry.resource.kind) {
+        _ if entry.custom().is_some() => &["managedFields"],
+        ("", "Pod" | "Node") => &["managedFields", "annotations", "labels", "finalizers"],
+        _ => &["managedFields", "annotations", "finalizers"],
+    };
+    for field in fields {
+        object::set_meta(&mut kept, field, metadata[*field].clone());
+    }
+    object::set_meta(&mut kept, "resourceVersion", metadata["resourceVersion"].clone());
+    *object = kept;
+}
+
+fn keep(object: &mut Value, live: &Value, field: &str) {
+    match live.get(field) {
+        Some(value) => object[field] = value.clone(),
+        None => {
+            if let Some(map) = object.as_object_mut() {
+                map.shift_remove(field);
+            }
+        }
+    }
+}
+
+/// Gives a job the selector and the labels that tie its pods to it.
+fn job_selector(job: &mut Value) {
+    if job["spec"]["manualSelector"].as_bool() == Some(true) {
+        return;
+    }
+    let (uid, name) = (object::uid(job).to_owned(), object::name(job).to_owned());
+    let template = object::map_mut(job, "spec").entry("template").or_insert_with(|| json!({}));
+    let labels = object::metadata_mut(template).entry("labels").or_insert_with(|| json!({}));
+    let Some(labels) = labels.as_object_mut() else { return };
+    for (key, value) in [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("job-name", &name),
+    ] {
+        labels.insert(key.to_owned(), json!(value));
+    }
+    if job["spec"]["selector"].is_null() {
+        job["spec"]["selector"] =
+            json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    }
+}
+
+/// Returns the quality-of-service class of a pod: guaranteed where every container has limits
+/// for processor and memory and asks for as much, best effort where none says anything.
+fn qos_class(pod: &Value) -> &'static str {
+    let mut guaranteed = true;
+    let mut best_effort = true;
+    for list in ["initContainers", "containers"] {
+        for container in pod["spec"][list].as_array().into_iter().flatten() {
+            let resources = &container["resources"];
+            for name in ["cpu", "memory"] {
+                let limit = &resources["limits"][name];
+                let request = &resources["requests"][name];
+                best_effort &= limit.is_null() && request.is_null();
+                guaranteed &= !limit.is_null() && (request.is_null() || request == limit);
+            }
+        }
+    }
+    match (best_effort, guaranteed) {
+        (true, _) => "BestEffort",
+        (false, true) => "Guaranteed",
+        (false, false) => "Burstable",
+    }
+}
+
+/// Returns whether a replacement need not name the revision it replaces.
+pub(crate) fn updates_unconditionally(entry: &Entry) -> bool {
+    entry.custom().is_none()
+        && !matches!(
+            &*entry.resource.kind,
+            "CustomResourceDefinition"
+                | "APIService"
+                | "Lease"
+                | "PodDisruptionBudget"
+                | "RuntimeClass"
+                | "CSINode"
+                | "ValidatingWebhookConfiguration"
+                | "MutatingWebhookConfiguration"
+                | "ValidatingAdmissionPolicy"
+                | "ValidatingAdmissionPolicyBinding"
+                | "FlowSchema"
+                | "PriorityLevelConfiguration"
+        )
+}

@@ -1,0 +1,41 @@
+//! Subresources: parts of objects that are written on their own, and what is done with objects.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::call::Call;
+use crate::http::Asked;
+use crate::http::Reply;
+use crate::http::resource::{object_verb, one};
+use crate::status::{Result, Status};
+
+pub mod scale;
+
+/// Subresources whose body is the object itself.
+const PARTS: &[&str] = &["status", "finalize", "approval", "ephemeralcontainers", "resize"];
+
+/// Answers a request for a subresource.
+pub(crate) async fn answer<B>(mut call: Call, verb: &str, asked: Asked, body: B) -> Result<Reply>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let name = call.subresource().to_owned();
+    let Some(subresource) = call.entry.subresource(&name) else {
+        return Err(Status::no_such_path());
+    };
+    if !subresource.verbs.iter().any(|known| known == verb) {
+        return Err(Status::method_not_allowed(
+            "the server does not allow this method on the requested resource",
+        ));
+    }
+    if PARTS.contains(&&*name) {
+        return object_verb(call, verb, &asked, body).await;
+    }
+    let form = asked.accept.choose()?;
+    let object: Value = match &*name {
+        "scale" => scale::answer(&mut call, verb, &asked, body).await?,
+        _ => return Err(Status::no_such_path()),
+    };
+    Ok(one(&call, 200, object, form))
+}
