@@ -12,7 +12,6 @@ mod number;
 mod object;
 mod ordinal;
 mod parse;
-pub mod template;
 pub(crate) mod tokens;
 mod trace;
 mod tree;

@@ -5,7 +5,7 @@ mod error;
 mod evaluate;
 mod read;
 mod scalar;
-mod text;
+pub(crate) mod text;
 mod token;
 
 pub use allowed::{Allowed, Checked};

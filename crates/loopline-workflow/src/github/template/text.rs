@@ -6,6 +6,8 @@ use super::allowed::Allowed;
 use super::error::ErrorKind;
 use super::token::{Expression, Kind};
 
+/// What closes an expression.
+pub(crate) const CLOSE: &str = "}}";
 /// What opens an expression.
 pub(super) const OPEN: &str = "${{";
 /// The directive that puts a mapping's pairs into another.
@@ -81,7 +83,7 @@ fn split<'a>(source: &'a str, allowed: &Allowed) -> Result<Vec<Segment<'a>>, Err
         let inner = &rest[start + OPEN.len()..];
         let length = end(inner).ok_or(ErrorKind::ExpressionNotClosed)?;
         let segment = segment(inner[..length].trim(), allowed)?;
-        rest = &inner[length + 2..];
+        rest = &inner[length + CLOSE.len()..];
         if matches!(segment, Segment::Insert)
             && (start > 0 || !segments.is_empty() || !rest.is_empty())
         {
@@ -96,7 +98,7 @@ fn split<'a>(source: &'a str, allowed: &Allowed) -> Result<Vec<Segment<'a>>, Err
 }
 
 /// Returns where the `}}` that closes an expression begins; strings in it may hold braces.
-fn end(inner: &str) -> Option<usize> {
+pub(crate) fn end(inner: &str) -> Option<usize> {
     let bytes = inner.as_bytes();
     let mut in_string = false;
     let mut previous = b'{';

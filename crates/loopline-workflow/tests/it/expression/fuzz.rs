@@ -1,6 +1,5 @@
 //! Whatever the text: parsing and evaluating end, and do not panic.
 
-use loopline_workflow::github::expression::template::{Template, split, to_expression};
 use loopline_workflow::github::expression::{
     ParseOptions, calls_status_function, evaluate, evaluate_traced, from_json_text, named_values,
     parse,
@@ -86,16 +85,6 @@ fn exercise(text: &str) {
                 assert!(error.offset <= text.len());
                 assert!(!error.to_string().is_empty() && !error.language_service_text().is_empty());
             }
-        }
-    }
-    if let Ok(segments) = split(text) {
-        drop(segments);
-        if let (Ok(template), Ok(Some(whole))) =
-            (Template::parse(text, &ParseOptions::default()), to_expression(text))
-            && let Ok(expression) = parse(&whole, &ParseOptions::default())
-            && let (Ok(one), Ok(other)) = (template.value(&scope), evaluate(&expression, &scope))
-        {
-            assert_eq!(one.to_text(), other.to_text(), "{text}");
         }
     }
     let _value = from_json_text(text);

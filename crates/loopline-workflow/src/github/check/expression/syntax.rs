@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crate::github::expression::tokens::{Kind as TokenKind, Lexer, Token};
 use crate::github::expression::{
     self, Comparison, Connective, Expr, NodeId, NodeKind, ParseErrorKind, ParseOptions, Value,
-    template,
 };
+use crate::github::template::text;
 
-/// One expression, with its place in bytes from the start of the text given to [`parse`].
+/// One expression, with its place in bytes from the start of what is given to [`parse`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Expression {
     pub(crate) range: Range<usize>,
@@ -48,22 +48,22 @@ pub(crate) struct Error {
     pub(crate) hint: Option<&'static str>,
 }
 
-/// Parses the expression at the start of `text` up to `}}` or, where `bare`, to the end.
+/// Parses the expression at the start of `source` up to `}}` or, where `bare`, to the end.
 ///
 /// Returns the expression and the number of bytes up to and with `}}`.
-pub(crate) fn parse(text: &str, bare: bool) -> Result<(Expression, usize), Error> {
-    let close = if bare { None } else { template::close(text) };
-    let inner = &text[..close.unwrap_or(text.len())];
+pub(crate) fn parse(source: &str, bare: bool) -> Result<(Expression, usize), Error> {
+    let close = if bare { None } else { text::end(source) };
+    let inner = &source[..close.unwrap_or(source.len())];
     let tokens = lex(inner)?;
     if !bare && close.is_none() {
-        return Err(error(text.len(), "the expression is not closed with `}}`", None));
+        return Err(error(source.len(), "the expression is not closed with `}}`", None));
     }
     let tree = expression::parse(inner, &ParseOptions::structure_only())
         .map_err(|found| stopped(inner, &tokens, found.kind, found.offset))?;
     if tree.is_empty() {
         return Err(stopped(inner, &tokens, ParseErrorKind::UnexpectedEndOfExpression, 0));
     }
-    let length = close.map_or(text.len(), |close| close + template::CLOSE.len());
+    let length = close.map_or(source.len(), |close| close + text::CLOSE.len());
     Ok((view(&tree, tree.root()), length))
 }
 
