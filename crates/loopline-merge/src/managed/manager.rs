@@ -15,6 +15,7 @@ use crate::path::PathSet;
 use crate::structured::{
     self, ConversionError, Duplicates, Managers, Problems, UpdateError, Versions, validate,
 };
+use crate::types::Type;
 
 /// Who owns what was there before the first apply.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -138,10 +139,6 @@ impl<V: Versions> FieldManager<'_, V> {
         })?;
         validate(config, ty, Duplicates::Refused)
             .map_err(|problems| ApplyError::Config { object: name(config), problems })?;
-        let given_live = live;
-        let live = &without_entries(live);
-        validate(live, ty, Duplicates::Tolerated)
-            .map_err(|problems| ApplyError::Live { object: name(live), problems })?;
         if managed.managers.is_empty() {
             let empty = Value::Object(Map::new());
             let before = self.id(BEFORE_FIRST_APPLY, Operation::Update);
@@ -162,7 +159,7 @@ impl<V: Versions> FieldManager<'_, V> {
         };
         let applied = match attempt(managed.managers.clone(), force) {
             Ok(applied) => applied,
-            Err(structured::ApplyError::Update(error)) => return Err(error.into()),
+            Err(structured::ApplyError::Update(error)) => return Err(explain(live, ty, error)),
             Err(structured::ApplyError::Conflicts(conflicts)) => {
                 // Going from client-side to server-side apply, kubectl takes its own fields over.
                 let own = (manager == KUBECTL)
@@ -193,7 +190,7 @@ impl<V: Versions> FieldManager<'_, V> {
         let mut object = applied.object.unwrap_or_else(|| live.clone());
         let refreshed = manager == KUBECTL && refresh(&mut object, config);
         if !changed && !refreshed {
-            return Ok(given_live.clone());
+            return Ok(live.clone());
         }
         put_entries(&mut object, &managed);
         Ok(object)
@@ -300,17 +297,12 @@ fn strip(managed: &mut ManagedFields, id: &ManagerId) {
     }
 }
 
-fn without_entries(object: &Value) -> Value {
-    let Value::Object(object) = object else { return object.clone() };
-    let copy = object.iter().map(|(name, value)| match value {
-        Value::Object(metadata) if name == "metadata" => {
-            let metadata = metadata.iter().filter(|(name, _)| *name != "managedFields");
-            let metadata = metadata.map(|(name, value)| (name.clone(), value.clone())).collect();
-            (name.clone(), Value::Object(metadata))
-        }
-        _ => (name.clone(), value.clone()),
-    });
-    Value::Object(copy.collect())
+/// Says what is wrong with the live object, if that is why an apply failed.
+fn explain<T: Type>(live: &Value, ty: T, error: UpdateError) -> ApplyError {
+    match validate(live, ty, Duplicates::Tolerated) {
+        Err(problems) => ApplyError::Live { object: name(live), problems },
+        Ok(()) => error.into(),
+    }
 }
 
 /// Returns namespace, name and kind as messages have them.

@@ -146,6 +146,10 @@ fn visit<T: Type>(
             if olds.is_empty() && news.is_empty() {
                 return Ok(true);
             }
+            // Most lists do not change: naming their items costs more than comparing them.
+            if olds.len() == news.len() && olds.iter().zip(news).all(|(old, new)| equal(old, new)) {
+                return Ok(false);
+            }
             let element = ty.element();
             let olds = Items::of(keys, element, olds)?;
             let news = Items::of(keys, element, news)?;

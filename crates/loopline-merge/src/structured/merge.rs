@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::fields::FieldSetError;
 use super::walk::{Form, ItemError, Items, as_items, form};
 use crate::depth::bounded;
+use crate::order::equal;
 use crate::path::PathElement;
 use crate::types::Type;
 
@@ -47,6 +48,43 @@ fn merge_at<T: Type>(live: &Value, config: &Value, ty: T) -> Result<Value, (usiz
     }
 }
 
+/// Returns whether a live value has all that a configuration says, so that merging would change
+/// nothing. May say no although it would not: it looks only at lists whose items are paired.
+pub(crate) fn contains<T: Type>(live: &Value, config: &Value, ty: T) -> bool {
+    match form(&ty, config) {
+        Form::Leaf => equal(live, config),
+        Form::List(keys) => {
+            let (lives, configs) = (as_items(Some(live)), as_items(Some(config)));
+            if lives.is_empty() || configs.is_empty() {
+                return !lives.is_empty() || live == config;
+            }
+            let Some(element) = ty.element().filter(|_| !keys.is_empty()) else {
+                return live == config;
+            };
+            let paired = |(live, config): (&Value, &Value)| {
+                keys.iter().all(|key| live.get(key) == config.get(key))
+                    && contains(live, config, element)
+            };
+            lives.len() == configs.len() && lives.iter().zip(configs).all(paired)
+        }
+        Form::Map => {
+            let lives = live.as_object().filter(|map| !map.is_empty());
+            let configs = config.as_object().filter(|map| !map.is_empty());
+            match (lives, configs) {
+                (None, _) => live == config,
+                (Some(_), None) => true,
+                (Some(lives), Some(configs)) => {
+                    configs.iter().all(|(name, config)| match (lives.get(name), ty.field(name)) {
+                        (Some(live), Some(field)) => contains(live, config, field),
+                        (Some(live), None) => live == config,
+                        (None, _) => false,
+                    })
+                }
+            }
+        }
+    }
+}
+
 fn merge_fields<T: Type>(
     lives: &Map<String, Value>,
     configs: &Map<String, Value>,
@@ -75,6 +113,9 @@ fn merge_items<T: Type>(
     keys: &[String],
     ty: T,
 ) -> Result<Vec<Value>, (usize, ItemError)> {
+    if lives == configs {
+        return Ok(lives.to_vec());
+    }
     let element = ty.element();
     let lives = Items::of(keys, element, lives)?;
     let configs = Items::of(keys, element, configs)?;

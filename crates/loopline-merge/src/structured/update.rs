@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::compare::{Comparison, compare};
 use super::fields::{FieldSetError, field_set};
-use super::merge::merge;
+use super::merge::{contains, merge};
 use super::reconcile::reconcile;
 use super::remove::remove;
-use crate::depth::TooDeep;
+use crate::depth::{TooDeep, bounded};
 use crate::order::equal;
 use crate::path::{Path, PathSet};
 use crate::types::Type;
@@ -155,6 +155,12 @@ pub enum ApplyError<K: std::fmt::Debug> {
     Update(#[from] UpdateError),
 }
 
+impl<K: std::fmt::Debug> From<TooDeep> for ApplyError<K> {
+    fn from(error: TooDeep) -> Self {
+        Self::Update(error.into())
+    }
+}
+
 impl<K: std::fmt::Debug> From<FieldSetError> for ApplyError<K> {
     fn from(error: FieldSetError) -> Self {
         Self::Update(error.into())
@@ -192,21 +198,33 @@ pub fn apply<K: Ord + Clone + std::fmt::Debug, V: Versions>(
 ) -> Result<Applied<K>, ApplyError<K>> {
     let ty = type_of(versions, version)?;
     reconcile_all(versions, live, version, &mut managers)?;
-    let merged = merge(live, config, ty)?;
+    bounded(live)?;
+    bounded(config)?;
+    // Most applies change nothing; that is found out without making an object.
+    let merged = match contains(live, config, ty) {
+        true => Cow::Borrowed(live),
+        false => Cow::Owned(merge(live, config, ty)?),
+    };
     let set = field_set(config, ty)?.recursive_difference(ignored);
     let owned = Owned { set, version: Arc::from(version), applied: true };
     let last = managers.insert(manager.clone(), owned);
     let object = match prune(versions, &merged, version, &managers, manager, last.as_ref())? {
         // An empty list is owned by nobody, so it may have gone with the items it had before.
-        Some(pruned) => merge(&pruned, config, ty)?,
+        Some(pruned) => Cow::Owned(merge(&pruned, config, ty)?),
         None => merged,
     };
+    if matches!(object, Cow::Borrowed(_))
+        && managers.values().all(|owned| *owned.version == *version)
+    {
+        managers.retain(|_, owned| !owned.set.is_empty());
+        return Ok(Applied { object: None, managers });
+    }
     let (conflicts, _) =
         change(versions, live, &object, version, &mut managers, manager, ignored, force)?;
     if !conflicts.is_empty() {
         return Err(ApplyError::Conflicts(conflicts));
     }
-    let object = (!equal(live, &object)).then_some(object);
+    let object = (!equal(live, &object)).then(|| object.into_owned());
     Ok(Applied { object, managers })
 }
 
