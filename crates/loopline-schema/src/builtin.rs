@@ -21,6 +21,10 @@ struct BuiltIn {
 
 static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| Reader::default().read(TEXT));
 
+pub(crate) fn schema() -> &'static Schema {
+    &BUILT_IN.schema
+}
+
 /// Returns the type of a built-in kind; the group is empty for core.
 pub fn builtin(group: &str, version: &str, kind: &str) -> Option<TypeRef<'static>> {
     let built_in = &*BUILT_IN;

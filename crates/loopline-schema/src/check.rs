@@ -234,7 +234,7 @@ impl Checker {
                 other => self.mismatch(json_type(other), place, &place.go_type),
             },
             Kind::Scalar(scalar) => self.scalar(*scalar, value, place, depth),
-            Kind::Any | Kind::Reference(_) => {}
+            Kind::Any | Kind::Reference(_) | Kind::BuiltIn(_) => {}
         }
     }
 
@@ -363,6 +363,6 @@ fn go_type(at: TypeRef<'_>) -> String {
             }
             None => "string".to_owned(),
         },
-        Kind::Any | Kind::Reference(_) => "interface {}".to_owned(),
+        Kind::Any | Kind::Reference(_) | Kind::BuiltIn(_) => "interface {}".to_owned(),
     }
 }

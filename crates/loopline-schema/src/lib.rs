@@ -13,6 +13,7 @@ pub mod normal;
 pub mod openapi;
 pub mod protobuf;
 pub mod resource;
+pub mod structural;
 mod text;
 mod tree;
 pub mod types;

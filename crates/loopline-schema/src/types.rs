@@ -63,6 +63,8 @@ pub enum Scalar {
 pub(crate) enum Kind {
     /// The type is another node's.
     Reference(NodeId),
+    /// The type is a node of the built-in schema's: a custom resource's metadata.
+    BuiltIn(NodeId),
     Scalar(Scalar),
     List(NodeId),
     Map(NodeId),
@@ -138,6 +140,8 @@ impl Node {
 pub struct Schema {
     pub(crate) nodes: Vec<Node>,
     pub(crate) root: NodeId,
+    /// What a custom resource's schema asks beyond types; nothing of built-in kinds.
+    pub(crate) custom: Option<Box<crate::structural::Custom>>,
 }
 
 impl Schema {
@@ -166,7 +170,7 @@ impl fmt::Debug for TypeRef<'_> {
 }
 
 static ANY: std::sync::LazyLock<Schema> =
-    std::sync::LazyLock::new(|| Schema { nodes: vec![Node::new(Kind::Any)], root: 0 });
+    std::sync::LazyLock::new(|| Schema { nodes: vec![Node::new(Kind::Any)], ..Schema::default() });
 
 impl<'a> TypeRef<'a> {
     /// Returns the type of values that nothing is declared of.
@@ -190,6 +194,7 @@ impl<'a> TypeRef<'a> {
         loop {
             at = match at.site().kind {
                 Kind::Reference(node) => at.at(node),
+                Kind::BuiltIn(node) => TypeRef { schema: crate::builtin::schema(), node },
                 _ => return at,
             };
         }
@@ -309,7 +314,7 @@ impl Type for TypeRef<'_> {
                     Shape::Map
                 }
             }
-            Kind::Scalar(_) | Kind::Reference(_) => Shape::Scalar,
+            Kind::Scalar(_) | Kind::Reference(_) | Kind::BuiltIn(_) => Shape::Scalar,
         }
     }
 

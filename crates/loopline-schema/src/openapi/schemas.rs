@@ -196,7 +196,7 @@ fn place(at: TypeRef<'static>, open: &mut Vec<String>) -> Map<String, Value> {
                 out.insert("additionalProperties".to_owned(), Value::Object(values));
             }
             Kind::Scalar(scalar) => out = leaf(*scalar),
-            Kind::Object(_) | Kind::Any | Kind::Reference(_) => {}
+            Kind::Object(_) | Kind::Any | Kind::Reference(_) | Kind::BuiltIn(_) => {}
         }
     }
     let site = at.site();

@@ -8,5 +8,6 @@ mod invalid;
 mod openapi;
 mod protobuf;
 mod resource;
+mod structural;
 mod types;
 mod yaml;
