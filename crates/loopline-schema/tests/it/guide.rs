@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cases::kind;
 
-fn manifests(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn manifests(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs_err::read_dir(folder).expect("the guide can be listed") {
         let path = entry.expect("the guide can be listed").path();
         if path.is_dir() {

@@ -198,3 +198,37 @@ fn with(mut value: Value, key: &str, inner: Value) -> Value {
     }
     value
 }
+
+/// Schemas that are in use are structural, and defaults of theirs are values of theirs.
+#[test]
+fn schemas_in_use_are_compiled() {
+    #[expect(clippy::disallowed_methods, reason = "tests are told where their data is")]
+    let Some(root) = std::env::var_os("LOOPLINE_CONFORMANCE") else { return };
+    let mut files = Vec::new();
+    crate::guide::manifests(&std::path::Path::new(&root).join("charts"), &mut files);
+    let mut count = 0;
+    for file in files {
+        let text = fs_err::read_to_string(&file).expect("the file can be read");
+        if !text.contains("kind: CustomResourceDefinition") || text.contains("{{") {
+            continue;
+        }
+        for crd in crate::yaml::documents(&file.to_string_lossy(), &text) {
+            for version in crd["spec"]["versions"].as_array().into_iter().flatten() {
+                let Some(schema) = version["schema"].get("openAPIV3Schema") else { continue };
+                let compiled = compile(schema, PATH)
+                    .unwrap_or_else(|errors| panic!("{}: {:#?}", file.display(), texts(&errors)));
+                assert!(compiled.root().get("metadata").is_some());
+                let at = loopline_schema::builtin(
+                    "apiextensions.k8s.io",
+                    "v1",
+                    "CustomResourceDefinition",
+                )
+                .unwrap();
+                assert_eq!(unknown_fields(at, &crd), Vec::<String>::new(), "{}", file.display());
+                count += 1;
+            }
+        }
+    }
+    println!("{count} schemas of custom resources");
+    assert!(count >= 8, "{count} schemas");
+}
