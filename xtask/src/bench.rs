@@ -1,20 +1,53 @@
 //! `cargo xtask bench pipelines`: Loopline beside plain bash, and act where it is installed.
 //!
 //! Every case is run by one contestant after the other, each several times in a row, so that what
-//! one leaves behind does not slow the next; the table shows medians and what they mean: milliseconds beyond bash, and how many times faster than act. Nothing is
-//! asserted here: machines differ, ratios are for reading.
-#![expect(clippy::disallowed_methods, reason = "a benchmark starts processes and reads the clock")]
+//! one leaves behind does not slow the next; the table shows medians, the processor time of all
+//! processes, and what they mean: milliseconds beyond bash, and how many times faster than act.
+//! Then come the cases with goals of their own. Nothing is asserted here: machines differ, ratios
+//! are for reading.
+#![expect(clippy::disallowed_methods, reason = "a benchmark starts processes")]
+
+mod goals;
+mod measure;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use fs_err as fs;
 
+use measure::{Taken, measure};
+
 /// How often each contestant runs each case.
 const ROUNDS: usize = 5;
+
+/// How large the cases are whose size is a matter of patience.
+pub(crate) struct Sizes {
+    /// How many random graphs are run.
+    pub(crate) graphs: u64,
+    /// How much the step prints during which memory is watched.
+    pub(crate) log_gigabytes: u64,
+}
+
+impl Sizes {
+    /// Reads `--graphs N` and `--log-gigabytes N`.
+    pub(crate) fn parse(arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut sizes = Self { graphs: 200, log_gigabytes: 2 };
+        for pair in arguments.chunks(2) {
+            let (name, number) = match pair {
+                [name, number] => (*name, number.parse().with_context(|| name.to_string())?),
+                _ => bail!("`{}` needs a number", pair.concat()),
+            };
+            match name {
+                "--graphs" if number > 0 => sizes.graphs = number,
+                "--log-gigabytes" if number > 0 => sizes.log_gigabytes = number,
+                _ => bail!("no such option, or not above zero: `{name} {number}`"),
+            }
+        }
+        Ok(sizes)
+    }
+}
 
 struct Case {
     name: &'static str,
@@ -31,8 +64,8 @@ struct Contestant {
     command: Box<dyn Fn(&Path) -> Command>,
 }
 
-/// Runs the benchmark and returns the table.
-pub(crate) fn pipelines(root: &Path) -> anyhow::Result<String> {
+/// Runs the benchmark and returns the tables.
+pub(crate) fn pipelines(root: &Path, sizes: &Sizes) -> anyhow::Result<String> {
     let status = Command::new("cargo")
         .args(["build", "--release", "--package", "loopline"])
         .current_dir(root)
@@ -43,59 +76,76 @@ pub(crate) fn pipelines(root: &Path) -> anyhow::Result<String> {
     }
     let binary = release_binary(root)?;
     let scratch = root.join("target/bench");
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch)?;
+    }
     fs::create_dir_all(&scratch)?;
     let mut table = String::new();
-    writeln!(table, "| case | {} |", titles(&contestants(&binary, &scratch)).join(" | "))?;
-    writeln!(table, "|---|{}", "---|".repeat(titles(&contestants(&binary, &scratch)).len()))?;
+    let contestants = contestants(&binary, &scratch);
+    writeln!(table, "| case | {} |", titles(&contestants).join(" | "))?;
+    writeln!(table, "|---|{}", "---|".repeat(titles(&contestants).len()))?;
+    let mut fixed = Taken::default();
     for case in cases() {
         let folder = scratch.join(case.name.replace(' ', "-"));
-        prepare(&folder, &case)?;
-        let contestants = contestants(&binary, &scratch);
-        let mut times: Vec<Vec<Duration>> = vec![Vec::new(); contestants.len()];
-        let mut failed = vec![false; contestants.len()];
-        for (index, contestant) in contestants.iter().enumerate() {
-            for _ in 0..ROUNDS {
-                if failed[index] {
-                    continue;
-                }
-                let mut command = (contestant.command)(&folder);
-                command.current_dir(&folder).stdout(Stdio::null()).stderr(Stdio::null());
-                let started = Instant::now();
-                let status = command.status();
-                times[index].push(started.elapsed());
-                failed[index] = !status.is_ok_and(|status| status.success());
-            }
+        repository(&folder, &case.workflow)?;
+        fs::write(folder.join("bench.sh"), &case.script)?;
+        let taken: Vec<Option<Taken>> = contestants
+            .iter()
+            .map(|contestant| {
+                measure(ROUNDS, || {
+                    let mut command = (contestant.command)(&folder);
+                    command.current_dir(&folder);
+                    command
+                })
+            })
+            .collect();
+        let bash = taken[0].unwrap_or_default();
+        if case.steps == 1 && fixed.median_ms == 0.0 {
+            fixed = taken[1].unwrap_or_default();
         }
-        let medians: Vec<Option<Duration>> =
-            times.into_iter().zip(&failed).map(|(times, failed)| median(times, *failed)).collect();
-        let bash = medians[0].unwrap_or_default();
-        let mut row = format!("| {} ", case.name);
-        for (index, median) in medians.iter().enumerate() {
-            let cell = match median {
-                None => "failed".to_owned(),
-                Some(median) if index == 0 => format!("{:.1} ms", ms(*median)),
-                Some(median) => {
-                    let over = ms(*median) - ms(bash);
-                    let per_step = over / f64::from(case.steps.max(1));
-                    let per_job = over / f64::from(case.jobs.max(1));
-                    format!(
-                        "{:.1} ms ({over:+.1}; {per_step:.2}/step, {per_job:.2}/job)",
-                        ms(*median)
-                    )
-                }
-            };
-            write!(row, "| {cell} ")?;
+        write!(table, "| {} ", case.name)?;
+        for (index, taken) in taken.iter().enumerate() {
+            write!(table, "| {} ", cell(*taken, (index > 0).then_some(bash), &case))?;
         }
         let act = contestants.iter().position(|contestant| contestant.name == "act");
-        if let (Some(Some(act)), Some(host)) = (act.map(|index| medians[index]), medians[1]) {
-            let over = |time: Duration| (ms(time) - ms(bash)).max(0.01);
-            write!(row, "| {:.1}x |", over(act) / over(host))?;
+        if let (Some(Some(act)), Some(host)) = (act.map(|index| taken[index]), taken[1]) {
+            let over = |taken: Taken| (taken.median_ms - bash.median_ms).max(0.01);
+            writeln!(
+                table,
+                "| {:.1}x ({:.1}x in all) |",
+                over(act) / over(host),
+                act.median_ms / host.median_ms
+            )?;
         } else {
-            write!(row, "| |")?;
+            writeln!(table, "| |")?;
         }
-        writeln!(table, "{row}")?;
     }
+    table.push_str(&goals::table(&binary, &scratch, sizes, fixed)?);
+    fs::remove_dir_all(&scratch)?;
     Ok(table)
+}
+
+/// Shows what a contestant took: the median, the least, the processor time, and beside bash the
+/// rest by step and by job.
+fn cell(taken: Option<Taken>, bash: Option<Taken>, case: &Case) -> String {
+    let Some(taken) = taken else { return "failed".to_owned() };
+    let own =
+        format!("{:.1} ms (least {:.1}, cpu {:.0})", taken.median_ms, taken.least_ms, taken.cpu_ms);
+    let Some(bash) = bash else { return own };
+    let over = taken.median_ms - bash.median_ms;
+    format!(
+        "{own}: {over:+.1}, {:.2}/step, {:.2}/job",
+        over / f64::from(case.steps.max(1)),
+        over / f64::from(case.jobs.max(1))
+    )
+}
+
+/// A run of the only workflow of a folder.
+fn run(binary: &Path, scratch: &Path, folder: &Path, executor: &str) -> Command {
+    let mut command = Command::new(binary);
+    command.env("LOOPLINE_DATA", scratch.join("data")).args(["run", "--executor", executor]);
+    command.current_dir(folder);
+    command
 }
 
 fn titles(contestants: &[Contestant]) -> Vec<&'static str> {
@@ -116,14 +166,10 @@ fn release_binary(root: &Path) -> anyhow::Result<PathBuf> {
 
 fn contestants(binary: &Path, scratch: &Path) -> Vec<Contestant> {
     let ours = |name: &'static str, executor: &'static str| {
-        let (binary, data) = (binary.to_path_buf(), scratch.join("data"));
+        let (binary, scratch) = (binary.to_path_buf(), scratch.to_path_buf());
         Contestant {
             name,
-            command: Box::new(move |_| {
-                let mut command = Command::new(&binary);
-                command.env("LOOPLINE_DATA", &data).args(["run", "--executor", executor]);
-                command
-            }),
+            command: Box::new(move |folder| run(&binary, &scratch, folder, executor)),
         }
     };
     let mut all = vec![
@@ -152,22 +198,24 @@ fn contestants(binary: &Path, scratch: &Path) -> Vec<Contestant> {
     all
 }
 
-fn prepare(folder: &Path, case: &Case) -> anyhow::Result<()> {
+/// Makes a folder anew, with one workflow.
+fn repository(folder: &Path, workflow: &str) -> anyhow::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
+    commit(folder, workflow)
+}
+
+/// Makes a repository of a folder and a workflow.
+fn commit(folder: &Path, workflow: &str) -> anyhow::Result<()> {
     fs::create_dir_all(folder.join(".github/workflows"))?;
-    fs::write(folder.join(".github/workflows/bench.yml"), &case.workflow)?;
-    fs::write(folder.join("bench.sh"), &case.script)?;
+    fs::write(folder.join(".github/workflows/bench.yml"), workflow)?;
     for arguments in [
         &["init", "-q", "-b", "main"][..],
         &["add", "-A"],
         &["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "bench"],
     ] {
-        let status = Command::new("git").args(arguments).current_dir(folder).status()?;
-        if !status.success() {
-            bail!("git {arguments:?} failed");
-        }
+        measure::prepare(Command::new("git").args(arguments).current_dir(folder))?;
     }
     Ok(())
 }
@@ -237,16 +285,4 @@ fn cases() -> Vec<Case> {
             jobs: 1,
         },
     ]
-}
-
-fn median(mut times: Vec<Duration>, failed: bool) -> Option<Duration> {
-    if failed || times.is_empty() {
-        return None;
-    }
-    times.sort_unstable();
-    Some(times[times.len() / 2])
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }

@@ -14,7 +14,8 @@ usage: cargo xtask TASK
 
   tidy              check what the compiler does not: floors, module docs, file sizes, licences
   gen [--check]     write (or check) the generated files
-  bench pipelines   measure Loopline beside bash, and act where it is installed
+  bench pipelines [--graphs N] [--log-gigabytes N]
+                    measure Loopline beside bash, and act where it is installed
 ";
 
 fn main() -> anyhow::Result<()> {
@@ -34,8 +35,8 @@ fn main() -> anyhow::Result<()> {
         }
         ["gen"] => generate::all(&root()?, false),
         ["gen", "--check"] => generate::all(&root()?, true),
-        ["bench", "pipelines"] => {
-            print!("{}", bench::pipelines(&root()?)?);
+        ["bench", "pipelines", sizes @ ..] => {
+            print!("{}", bench::pipelines(&root()?, &bench::Sizes::parse(sizes)?)?);
             Ok(())
         }
         _ => {
