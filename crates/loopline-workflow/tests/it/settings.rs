@@ -86,4 +86,9 @@ jobs: {a: {runs-on: ubuntu-latest, steps: [{run: make}]}}
         let codes = found(&text, &tree);
         assert_eq!(codes, vec!["4 LL0253"; expected], "{text}");
     }
+    // What has no value there is reported as such, and as nothing else.
+    let text = format!(
+        "on: push\nconcurrency: '${{{{ env.A }}}}'\njobs:\n  a: {{concurrency: '${{{{ env.A }}}}', {steps}}}\n"
+    );
+    assert_eq!(found(&text, &tree), ["2 LL0215", "4 LL0215"]);
 }

@@ -4,6 +4,7 @@ use loopline_diagnostic::rule_set as rules;
 use loopline_source::yaml::{self, Limits, Node};
 use loopline_source::{FileTree, SourceFile};
 
+use crate::github::check::expression::Availability;
 use crate::github::check::findings::Findings;
 use crate::github::check::model::{Concurrency, Workflow};
 use crate::github::check::text::Text;
@@ -17,6 +18,7 @@ pub(super) fn check(workflow: &Workflow, tree: &dyn FileTree, findings: &mut Fin
         let own = group(job.concurrency.as_ref());
         if let Some((own, whole)) = own.as_ref().zip(whole.as_ref())
             && same(&own.value, &whole.value)
+            && reads_only(&whole.value, Availability::RUN_NAME.contexts)
         {
             report(own, Some(whole), "the whole run has a place in this group already", findings);
         }
@@ -24,7 +26,7 @@ pub(super) fn check(workflow: &Workflow, tree: &dyn FileTree, findings: &mut Fin
         let Some(inner) = called_group(&call.uses.value, tree) else { continue };
         for held in own.iter().chain(whole.as_ref()) {
             // Other contexts than `github` may differ between the caller and what it calls.
-            if same(&held.value, &inner) && only_github(&inner) {
+            if same(&held.value, &inner) && reads_only(&inner, &["github"]) {
                 let message = "the called workflow waits for the same group";
                 report(&call.uses, Some(held), message, findings);
                 break;
@@ -50,13 +52,20 @@ fn same(a: &str, b: &str) -> bool {
     written(a) == written(b)
 }
 
-/// Returns whether every expression in `group` reads the context `github` and no other.
-fn only_github(group: &str) -> bool {
+/// Returns whether every expression in `group` reads these contexts and no others. What is not
+/// available there has no value, and is reported as such.
+fn reads_only(group: &str, contexts: &[&str]) -> bool {
+    const ALL: [&str; 11] = [
+        "env", "github", "inputs", "job", "matrix", "needs", "runner", "secrets", "steps",
+        "strategy", "vars",
+    ];
     group.split("${{").skip(1).all(|part| {
-        let inner = part.split("}}").next().unwrap_or_default();
-        !["inputs", "matrix", "needs", "strategy", "vars"]
-            .iter()
-            .any(|context| inner.to_lowercase().contains(context))
+        let inner = part.split("}}").next().unwrap_or_default().to_lowercase();
+        let mut words = inner.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
+        words.all(|word| {
+            let context = word.split('.').next().unwrap_or_default();
+            !ALL.contains(&context) || contexts.contains(&context)
+        })
     })
 }
 
