@@ -13,7 +13,7 @@ use super::entry::{
 use super::last_applied::{KUBECTL, refresh, still_owned};
 use crate::path::PathSet;
 use crate::structured::{
-    self, ConversionError, Duplicates, Managers, Problems, UpdateError, Versions, validate,
+    self, ConversionError, Duplicates, Problems, UpdateError, Versions, validate,
 };
 use crate::types::Type;
 
@@ -157,7 +157,8 @@ impl<V: Versions> FieldManager<'_, V> {
                 self.reset,
             )
         };
-        let applied = match attempt(managed.managers.clone(), force) {
+        let before = managed.managers.clone();
+        let applied = match attempt(std::mem::take(&mut managed.managers), force) {
             Ok(applied) => applied,
             Err(structured::ApplyError::Update(error)) => return Err(explain(live, ty, error)),
             Err(structured::ApplyError::Conflicts(conflicts)) => {
@@ -171,7 +172,7 @@ impl<V: Versions> FieldManager<'_, V> {
                 if !foreign.is_empty() {
                     return Err(Conflicts(foreign).into());
                 }
-                match attempt(managed.managers.clone(), true) {
+                match attempt(before.clone(), true) {
                     Ok(applied) => applied,
                     Err(structured::ApplyError::Update(error)) => return Err(error.into()),
                     Err(structured::ApplyError::Conflicts(conflicts)) => {
@@ -180,10 +181,9 @@ impl<V: Versions> FieldManager<'_, V> {
                 }
             }
         };
-        let before = std::mem::replace(&mut managed.managers, applied.managers);
+        managed.managers = applied.managers;
         strip(&mut managed, &id);
-        let set = |managers: &Managers<ManagerId>| managers.get(&id).map(|owned| owned.set.clone());
-        if applied.object.is_some() || set(&before) != set(&managed.managers) {
+        if applied.object.is_some() || managed.managers.get(&id) != before.get(&id) {
             managed.times.insert(id.clone(), now);
         }
         let changed = applied.object.is_some() || before != managed.managers;
@@ -290,7 +290,7 @@ fn is_reset(entries: &[Value]) -> bool {
 /// Takes what nobody owns from a manager; a manager without fields is none.
 fn strip(managed: &mut ManagedFields, id: &ManagerId) {
     if let Some(owned) = managed.managers.get_mut(id) {
-        owned.set = owned.set.difference(&STRIPPED);
+        owned.set.subtract(&STRIPPED);
         if owned.set.is_empty() {
             managed.managers.remove(id);
         }

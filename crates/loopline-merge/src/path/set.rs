@@ -196,6 +196,35 @@ impl PathSet {
         Self { nodes }
     }
 
+    /// Takes the paths of another set away. Costs as much as the other set has steps.
+    pub fn subtract(&mut self, other: &Self) {
+        self.take_away(other, false);
+    }
+
+    /// Takes the paths of another set away, and what is below them.
+    pub fn subtract_recursively(&mut self, other: &Self) {
+        self.take_away(other, true);
+    }
+
+    fn take_away(&mut self, other: &Self, recursively: bool) {
+        let mut emptied = false;
+        for gone in &other.nodes {
+            let found = self.nodes.binary_search_by(|node| node.element.cmp(&gone.element));
+            let Ok(index) = found else { continue };
+            let node = &mut self.nodes[index];
+            node.member &= !gone.member;
+            if gone.member && recursively {
+                node.children = Self::new();
+            } else {
+                node.children.take_away(&gone.children, recursively);
+            }
+            emptied |= !node.member && node.children.is_empty();
+        }
+        if emptied {
+            self.nodes.retain(|node| node.member || !node.children.is_empty());
+        }
+    }
+
     /// Returns whether every path of this set is in the other.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {

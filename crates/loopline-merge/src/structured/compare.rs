@@ -29,15 +29,11 @@ impl Comparison {
 
     /// Returns the comparison without some fields and what is below them.
     #[must_use]
-    pub fn without(self, fields: &PathSet) -> Self {
-        if fields.is_empty() {
-            return self;
-        }
-        Self {
-            removed: self.removed.recursive_difference(fields),
-            modified: self.modified.recursive_difference(fields),
-            added: self.added.recursive_difference(fields),
-        }
+    pub fn without(mut self, fields: &PathSet) -> Self {
+        self.removed.subtract_recursively(fields);
+        self.modified.subtract_recursively(fields);
+        self.added.subtract_recursively(fields);
+        self
     }
 }
 

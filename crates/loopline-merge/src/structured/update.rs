@@ -205,7 +205,8 @@ pub fn apply<K: Ord + Clone + std::fmt::Debug, V: Versions>(
         true => Cow::Borrowed(live),
         false => Cow::Owned(merge(live, config, ty)?),
     };
-    let set = field_set(config, ty)?.recursive_difference(ignored);
+    let mut set = field_set(config, ty)?;
+    set.subtract_recursively(ignored);
     let owned = Owned { set, version: Arc::from(version), applied: true };
     let last = managers.insert(manager.clone(), owned);
     let object = match prune(versions, &merged, version, &managers, manager, last.as_ref())? {
@@ -245,11 +246,10 @@ pub fn update<K: Ord + Clone, V: Versions>(
     reconcile_all(versions, live, version, &mut managers)?;
     let (_, changed) = change(versions, live, new, version, &mut managers, manager, ignored, true)?;
     let own = managers.remove(manager).map(|owned| owned.set).unwrap_or_default();
-    let set = own
-        .difference(&changed.removed)
-        .union(&changed.modified)
-        .union(&changed.added)
-        .recursive_difference(ignored);
+    let mut set = own;
+    set.subtract(&changed.removed);
+    let mut set = set.union(&changed.modified).union(&changed.added);
+    set.subtract_recursively(ignored);
     if !set.is_empty() {
         let owned = Owned { set, version: Arc::from(version), applied: false };
         managers.insert(manager.clone(), owned);
@@ -344,7 +344,8 @@ fn change<K: Ord + Clone, V: Versions>(
             });
         }
         if !changed.is_same() {
-            owned.set = owned.set.difference(&taken).difference(&changed.removed);
+            owned.set.subtract(&taken);
+            owned.set.subtract(&changed.removed);
         }
     }
     managers.retain(|_, owned| !owned.set.is_empty());

@@ -251,6 +251,11 @@ fn field_sets_of_any_kind_are_read_or_refused() {
         assert_eq!(either.len() + both.len(), one.len() + other.len());
         assert_eq!(one.difference(&other).union(&both), one);
         assert!(one.difference(&other).intersection(&other).is_empty());
+        let (mut rest, mut above) = (one.clone(), one.clone());
+        rest.subtract(&other);
+        above.subtract_recursively(&other);
+        assert_eq!(rest, one.difference(&other));
+        assert_eq!(above, one.recursive_difference(&other));
         assert!(both.is_subset(&one) && one.is_subset(&either));
         assert!(one.recursive_difference(&other).is_subset(&one.difference(&other)));
     });
