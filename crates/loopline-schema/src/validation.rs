@@ -5,15 +5,19 @@
 //! objects (does the service account exist, is the quota used up) are the server's, as are the
 //! preconditions of a write (`resourceVersion`).
 
+mod access;
+mod admission;
 mod batch;
 mod check;
 mod config;
 mod container;
+mod extension;
 mod meta;
 mod names;
 mod network;
 mod pod;
 mod resources;
+mod scale;
 mod schedule;
 mod scheduling;
 mod security;
@@ -85,7 +89,7 @@ pub fn update_subresource(
 }
 
 fn dispatch(c: &mut Checker, of: (&str, &str, &str), at: &At<'_>, old: Option<&At<'_>>) {
-    let (group, _, kind) = of;
+    let (group, version, kind) = of;
     let done = match group {
         "" => core(c, kind, at, old),
         "apps" => workload(c, kind, at, old),
@@ -127,11 +131,80 @@ fn dispatch(c: &mut Checker, of: (&str, &str, &str), at: &At<'_>, old: Option<&A
             }
             true
         }
-        _ => false,
+        "autoscaling"
+        | "policy"
+        | "scheduling.k8s.io"
+        | "node.k8s.io"
+        | "coordination.k8s.io"
+        | "events.k8s.io" => {
+            any(c, at, old, names::subdomain);
+            match kind {
+                "HorizontalPodAutoscaler" => scale::autoscaler(c, version, at, old),
+                "PodDisruptionBudget" => scale::budget(c, at),
+                "PriorityClass" => scale::priority(c, at, old),
+                "RuntimeClass" => scale::runtime(c, at, old),
+                "Lease" => scale::lease(c, at),
+                "Event" => scale::event(c, group, at, old),
+                "Scale" => c.not_negative(&at.get("spec.replicas")),
+                _ => {}
+            }
+            true
+        }
+        "rbac.authorization.k8s.io" => {
+            any(c, at, old, names::path_segment);
+            match kind {
+                "Role" => access::role(c, at, true),
+                "ClusterRole" => access::role(c, at, false),
+                "RoleBinding" => access::binding(c, at, old, true),
+                "ClusterRoleBinding" => access::binding(c, at, old, false),
+                _ => {}
+            }
+            true
+        }
+        _ => shapers(c, kind, at, old),
     };
     if !done {
         any(c, at, old, names::subdomain);
     }
+}
+
+/// Checks kinds that shape the API itself.
+fn shapers(c: &mut Checker, kind: &str, at: &At<'_>, old: Option<&At<'_>>) -> bool {
+    let rule: names::NameRule = match kind {
+        "APIService" => names::path_segment,
+        "CustomResourceDefinition"
+        | "CertificateSigningRequest"
+        | "ValidatingWebhookConfiguration"
+        | "MutatingWebhookConfiguration"
+        | "ValidatingAdmissionPolicy"
+        | "MutatingAdmissionPolicy"
+        | "ValidatingAdmissionPolicyBinding"
+        | "MutatingAdmissionPolicyBinding" => names::subdomain,
+        _ => return false,
+    };
+    any(c, at, old, rule);
+    match kind {
+        "CustomResourceDefinition" => {
+            if old.is_none() {
+                extension::definition_name(c, at);
+            }
+            extension::definition(c, at, old);
+        }
+        "APIService" => extension::api_service(c, at),
+        "CertificateSigningRequest" => {
+            // What is asked for cannot be changed, so it is checked once.
+            if old.is_none() {
+                access::signing_request(c, at);
+            }
+        }
+        "ValidatingWebhookConfiguration" => admission::webhooks(c, at, false),
+        "MutatingWebhookConfiguration" => admission::webhooks(c, at, true),
+        "ValidatingAdmissionPolicy" => admission::policy(c, at, false),
+        "MutatingAdmissionPolicy" => admission::policy(c, at, true),
+        "ValidatingAdmissionPolicyBinding" => admission::binding(c, at, false),
+        _ => admission::binding(c, at, true),
+    }
+    true
 }
 
 /// Checks what all kinds have.
@@ -167,6 +240,10 @@ fn core(c: &mut Checker, kind: &str, at: &At<'_>, old: Option<&At<'_>>) -> bool 
         ("ResourceQuota", _) => config::quota(c, at, old),
         ("LimitRange", _) => config::limit_range(c, at, old),
         ("Node", _) => config::node(c, at, old),
+        ("Event", _) => {
+            any(c, at, old, names::subdomain);
+            scale::event(c, "", at, old);
+        }
         ("PersistentVolume", _) => storage::volume(c, at, old),
         ("PersistentVolumeClaim", None) => storage::claim(c, at),
         ("PersistentVolumeClaim", Some(old)) => storage::claim_update(c, at, old),

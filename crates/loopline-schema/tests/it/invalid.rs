@@ -55,9 +55,10 @@ fn sound_objects_are_sound() {
 
 #[test]
 fn mistakes_are_reported_as_kubernetes_reports_them() {
-    let files = ["invalid-pod.txt", "invalid-workload.txt", "invalid-other.txt"];
+    let files =
+        ["invalid-pod.txt", "invalid-workload.txt", "invalid-other.txt", "invalid-policy.txt"];
     let count: usize = files.into_iter().map(check).sum();
-    assert!(count >= 300, "{count} cases");
+    assert!(count >= 400, "{count} cases");
 }
 
 #[test]
