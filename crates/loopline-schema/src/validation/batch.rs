@@ -2,7 +2,7 @@
 
 use loopline_units::selector::check_key;
 
-use super::check::{At, Checker, equal};
+use super::check::{At, Checker, equal, put};
 use super::{meta, names, pod, schedule};
 use crate::label_selector;
 
@@ -322,7 +322,7 @@ pub(super) fn job_update(c: &mut Checker, new: &At<'_>, old: &At<'_>) {
     c.immutable(&spec.get("selector"), &before.get("selector"));
     let template = spec.get("template");
     if !equal(
-        &kept(&template, &before, new, old),
+        &kept(&template, &before, old),
         before.value.get("template").unwrap_or(&serde_json::Value::Null),
     ) {
         c.invalid(&template, "field is immutable");
@@ -335,24 +335,28 @@ pub(super) fn job_update(c: &mut Checker, new: &At<'_>, old: &At<'_>) {
 }
 
 /// Returns the new template with what a suspended job that never ran may change put back.
-fn kept(template: &At<'_>, before: &At<'_>, new: &At<'_>, old: &At<'_>) -> serde_json::Value {
+fn kept(template: &At<'_>, before: &At<'_>, old: &At<'_>) -> serde_json::Value {
     let mut value = template.value.clone();
     let idle = old.get("spec.suspend").is_true() && !old.get("status.startTime").is_set();
-    let _ = new;
     if !idle || !value.is_object() {
         return value;
     }
     let was = before.value["template"].clone();
-    for key in ["labels", "annotations"] {
-        if value["metadata"].is_object() || !was["metadata"].is_null() {
-            value["metadata"][key] = was["metadata"][key].clone();
+    for (part, keys) in [
+        ("metadata", &["labels", "annotations"][..]),
+        ("spec", &["nodeSelector", "tolerations", "schedulingGates"]),
+    ] {
+        let mut holder = value[part].clone();
+        for key in keys {
+            put(&mut holder, key, was[part][key].clone());
         }
-    }
-    for key in ["nodeSelector", "tolerations", "schedulingGates"] {
-        value["spec"][key] = was["spec"][key].clone();
-    }
-    if value["spec"]["affinity"].is_object() || was["spec"]["affinity"].is_object() {
-        value["spec"]["affinity"]["nodeAffinity"] = was["spec"]["affinity"]["nodeAffinity"].clone();
+        let affinity = "affinity";
+        if part == "spec" && (holder[affinity].is_object() || was[part][affinity].is_object()) {
+            let mut found = holder[affinity].clone();
+            put(&mut found, "nodeAffinity", was[part][affinity]["nodeAffinity"].clone());
+            put(&mut holder, affinity, found);
+        }
+        put(&mut value, part, holder);
     }
     value
 }

@@ -229,6 +229,19 @@ impl Checker {
     }
 }
 
+/// Sets a field of an object, or of one that is to be made; null removes it.
+pub(super) fn put(holder: &mut Value, key: &str, value: Value) {
+    if holder.is_null() && !value.is_null() {
+        *holder = Value::Object(serde_json::Map::new());
+    }
+    let Some(fields) = holder.as_object_mut() else { return };
+    if value.is_null() {
+        fields.shift_remove(key);
+    } else {
+        fields.insert(key.to_owned(), value);
+    }
+}
+
 /// Returns whether two values say the same: null is absence, `[]` and `{}` are absence, numbers
 /// are equal by value, and so are amounts of resources.
 pub(crate) fn equal(a: &Value, b: &Value) -> bool {

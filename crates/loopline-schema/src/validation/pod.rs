@@ -3,7 +3,7 @@
 use loopline_units::selector::check_key;
 use serde_json::Value;
 
-use super::check::{At, Checker, equal};
+use super::check::{At, Checker, equal, put};
 use super::{container, meta, names, resources, scheduling, security, volume};
 
 /// What the rules of containers need to know of their pod.
@@ -262,7 +262,7 @@ pub(super) fn update(c: &mut Checker, new: &At<'_>, old: &At<'_>) {
     let kept = before.get("tolerations").items().all(|old| {
         tolerations.items().any(|new| {
             let mut same = old.value.clone();
-            same["tolerationSeconds"] = new.value["tolerationSeconds"].clone();
+            put(&mut same, "tolerationSeconds", new.value["tolerationSeconds"].clone());
             equal(&same, new.value)
         })
     });
@@ -281,7 +281,17 @@ pub(super) fn update(c: &mut Checker, new: &At<'_>, old: &At<'_>) {
             c.forbidden(&name, detail);
         }
     }
-    let munged = munge(spec.value, before.value, gates.len() > 0);
+    let gated = gates.len() > 0;
+    let nodes = spec.get("nodeSelector");
+    let kept = before
+        .get("nodeSelector")
+        .entries()
+        .all(|(key, was)| nodes.value.get(key).is_some_and(|now| now == was.value));
+    if gated && !kept {
+        let detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+        c.invalid(&nodes, detail);
+    }
+    let munged = munge(spec.value, before.value, gated);
     if !equal(&munged, before.value) {
         c.forbidden(&spec, format!("pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n{}", changed(&munged, before.value)));
     }
@@ -328,8 +338,8 @@ fn munge(new: &Value, old: &Value, gated: bool) -> Value {
     for key in keys {
         fields.insert(key.to_owned(), old[key].clone());
     }
-    if gated && fields.get("affinity").is_some_and(Value::is_object) {
-        fields["affinity"]["nodeAffinity"] = old["affinity"]["nodeAffinity"].clone();
+    if gated && let Some(affinity) = fields.get_mut("affinity") {
+        put(affinity, "nodeAffinity", old["affinity"]["nodeAffinity"].clone());
     }
     munged
 }
@@ -379,15 +389,18 @@ pub(super) fn resize(c: &mut Checker, new: &At<'_>, old: &At<'_>) {
     for kind in ["containers", "initContainers"] {
         for (index, container) in before.get(kind).items().enumerate() {
             let sidecar = container.get("restartPolicy").text() == "Always";
-            if kind == "initContainers" && !sidecar {
+            let gone = !spec.value[kind][index].is_object();
+            if kind == "initContainers" && !sidecar || gone {
                 continue;
             }
             for list in ["requests", "limits"] {
                 for resource in ["cpu", "memory"] {
                     let was = container.value["resources"][list][resource].clone();
-                    let holder = &mut munged[kind][index]["resources"][list];
+                    let holder = munged
+                        .pointer_mut(&format!("/{kind}/{index}/resources/{list}"))
+                        .and_then(Value::as_object_mut);
                     if was.is_null() {
-                        if let Some(fields) = holder.as_object_mut() {
+                        if let Some(fields) = holder {
                             fields.shift_remove(resource);
                         }
                     } else if munged_is_removed(&spec, kind, index, list, resource) {
@@ -396,8 +409,8 @@ pub(super) fn resize(c: &mut Checker, new: &At<'_>, old: &At<'_>) {
                         let detail = format!("resource {what}s cannot be removed");
                         c.forbidden(&spec.shown_at(path), detail);
                         return;
-                    } else {
-                        holder[resource] = was;
+                    } else if let Some(fields) = holder {
+                        fields.insert(resource.to_owned(), was);
                     }
                 }
             }

@@ -69,6 +69,8 @@ fn what_is_of_another_type_does_not_end_the_check() {
         "[]",
         "{\"metadata\": 3, \"spec\": []}",
         "{\"spec\": {\"template\": \"x\", \"containers\": {}}}",
+        "{\"spec\": {\"containers\": [], \"initContainers\": []}}",
+        "{\"spec\": {\"containers\": [3, {\"resources\": 3}]}, \"status\": [2]}",
     ] {
         let value: Value = serde_json::from_str(text).expect(text);
         for object in sound().as_object().expect("a map").values() {
@@ -76,6 +78,11 @@ fn what_is_of_another_type_does_not_end_the_check() {
             validation::create(&group, &version, &kind, &value);
             validation::update(&group, &version, &kind, &value, object);
             validation::update(&group, &version, &kind, object, &value);
+            for name in ["status", "scale", "resize", "ephemeralcontainers", "approval"] {
+                let name = Some(name);
+                validation::update_subresource(&group, &version, &kind, name, &value, object);
+                validation::update_subresource(&group, &version, &kind, name, object, &value);
+            }
         }
     }
 }
