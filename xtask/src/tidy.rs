@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("loopline-store", 3),
     ("loopline-runner", 3),
     ("loopline-apiserver", 4),
+    ("loopline-workloads", 4),
     ("loopline-cli", 5),
     ("loopline", 5),
     ("xtask", 6),

@@ -1,0 +1,43 @@
+//! Controllers that every Kubernetes API needs: garbage collection, namespaces, service accounts,
+//! old events.
+//!
+//! They see a `kube::Client` and nothing of where it leads. [`run`] runs all of them until it is
+//! told to stop.
+
+mod accounts;
+mod events;
+pub mod garbage;
+mod namespaces;
+mod resources;
+
+use kube::Client;
+use loopline_clock::Clock;
+use tokio_util::sync::CancellationToken;
+
+/// What the controllers need.
+#[derive(Clone)]
+pub struct Options {
+    /// The API.
+    pub client: Client,
+    /// Time and randomness.
+    pub clock: Clock,
+    /// The certificate of the API's authority in PEM form, which every namespace gets.
+    pub authority: String,
+}
+
+/// Runs the controllers until `shutdown`.
+pub async fn run(options: Options, shutdown: CancellationToken) {
+    let Options { client, clock, authority } = options;
+    let all = async {
+        tokio::join!(
+            garbage::run(client.clone()),
+            namespaces::run(client.clone(), clock.clone()),
+            accounts::run(client.clone(), authority),
+            events::run(client, clock),
+        )
+    };
+    tokio::select! {
+        _ = all => {}
+        () = shutdown.cancelled() => {}
+    }
+}
