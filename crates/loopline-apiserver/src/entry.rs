@@ -1,6 +1,6 @@
 //! What a resource's type asks of its objects: defaults and validity.
 
-use loopline_schema::{FieldError, defaults, normal};
+use loopline_schema::{FieldError, defaults, normal, validation};
 use serde_json::Value;
 
 use crate::registry::{Definition, Entry};
@@ -23,8 +23,7 @@ impl Entry {
         let resource = &self.resource;
         match &self.definition {
             Definition::BuiltIn => {
-                let _ = resource;
-                Vec::new()
+                validation::create(&resource.group, &resource.version, &resource.kind, object)
             }
             Definition::Custom(custom) => custom.validate(self, object, None),
         }
@@ -39,10 +38,14 @@ impl Entry {
     ) -> Vec<FieldError> {
         let resource = &self.resource;
         match &self.definition {
-            Definition::BuiltIn => {
-                let _ = (resource, subresource);
-                Vec::new()
-            }
+            Definition::BuiltIn => validation::update_subresource(
+                &resource.group,
+                &resource.version,
+                &resource.kind,
+                Some(subresource).filter(|name| !name.is_empty()),
+                object,
+                live,
+            ),
             Definition::Custom(custom) => custom.validate(self, object, Some(live)),
         }
     }

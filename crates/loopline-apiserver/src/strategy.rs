@@ -62,7 +62,7 @@ pub(crate) fn prepare_create(entry: &Entry, object: &mut Value) {
         }
         ("batch", "Job") => {
             object["status"] = json!({});
-            job_selector(object);
+            loopline_schema::defaults::prepare("batch", "Job", object);
         }
         ("batch", "CronJob") | ("certificates.k8s.io", "CertificateSigningRequest") => {
             object["status"] = json!({});
@@ -158,29 +158,6 @@ fn keep(object: &mut Value, live: &Value, field: &str) {
                 map.shift_remove(field);
             }
         }
-    }
-}
-
-/// Gives a job the selector and the labels that tie its pods to it.
-fn job_selector(job: &mut Value) {
-    if job["spec"]["manualSelector"].as_bool() == Some(true) {
-        return;
-    }
-    let (uid, name) = (object::uid(job).to_owned(), object::name(job).to_owned());
-    let template = object::map_mut(job, "spec").entry("template").or_insert_with(|| json!({}));
-    let labels = object::metadata_mut(template).entry("labels").or_insert_with(|| json!({}));
-    let Some(labels) = labels.as_object_mut() else { return };
-    for (key, value) in [
-        ("batch.kubernetes.io/controller-uid", &uid),
-        ("batch.kubernetes.io/job-name", &name),
-        ("controller-uid", &uid),
-        ("job-name", &name),
-    ] {
-        labels.insert(key.to_owned(), json!(value));
-    }
-    if job["spec"]["selector"].is_null() {
-        job["spec"]["selector"] =
-            json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
     }
 }
 

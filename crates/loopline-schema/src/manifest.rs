@@ -346,22 +346,22 @@ mod tests {
     #[test]
     fn yaml_means_what_it_means_to_kubectl() {
         let text = "a: yes\nb: 017\nc: 0x1F\nd: 1e3\ne: 1.50\nf: '1'\ng: 2024-01-01\nh: ~\n\
-                    i: 1_000\nj: 10.0.0.1\nk: 1Gi\n1: x\ntrue: y\nl: -5\nm: !!str 5\nn: .5\n";
+                    i: 1_000\nj: 10.0.0.1\nk: 1Gi\n1: x\ntrue: y\nl: -5\nm: !!str 5\no: .5\n";
         assert_eq!(
             yaml(text).unwrap()[0].value,
             json!({
                 "a": true, "b": 15, "c": 31, "d": 1000, "e": 1.5, "f": "1", "g": "2024-01-01",
                 "h": null, "i": 1000, "j": "10.0.0.1", "k": "1Gi", "1": "x", "true": true,
-                "l": -5, "m": "5", "n": 0.5,
+                "l": -5, "m": "5", "o": 0.5,
             })
         );
     }
 
     #[test]
     fn documents_merges_and_repeated_keys() {
-        let text = "---\nx: &x {a: 1, b: 2}\ny:\n  <<: *x\n  b: 3\n---\n---\nz: [{k: 1, k: 2}]\n";
+        let text = "---\nx: &x {a: 1, b: 2}\nw:\n  <<: *x\n  b: 3\n---\n---\nz: [{k: 1, k: 2}]\n";
         let manifests = yaml(text).unwrap();
-        assert_eq!(manifests[0].value["y"], json!({"b": 3, "a": 1}));
+        assert_eq!(manifests[0].value["w"], json!({"b": 3, "a": 1}));
         assert_eq!(manifests.len(), 2);
         assert_eq!(manifests[1].duplicates, ["z[0].k"]);
         let json = from_json(br#"{"a":{"b":1,"b":2},"c":[{"d":1,"d":1}]}"#).unwrap();
