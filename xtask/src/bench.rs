@@ -64,8 +64,8 @@ struct Contestant {
     command: Box<dyn Fn(&Path) -> Command>,
 }
 
-/// Runs the benchmark and returns the tables.
-pub(crate) fn pipelines(root: &Path, sizes: &Sizes) -> anyhow::Result<String> {
+/// Runs the benchmark and prints the tables as far as they are known.
+pub(crate) fn pipelines(root: &Path, sizes: &Sizes) -> anyhow::Result<()> {
     let status = Command::new("cargo")
         .args(["build", "--release", "--package", "loopline"])
         .current_dir(root)
@@ -120,9 +120,10 @@ pub(crate) fn pipelines(root: &Path, sizes: &Sizes) -> anyhow::Result<String> {
             writeln!(table, "| |")?;
         }
     }
-    table.push_str(&goals::table(&binary, &scratch, sizes, fixed)?);
+    print!("{table}");
+    goals::print_table(&binary, &scratch, sizes, fixed)?;
     fs::remove_dir_all(&scratch)?;
-    Ok(table)
+    Ok(())
 }
 
 /// Shows what a contestant took: the median, the least, the processor time, and beside bash the

@@ -36,8 +36,7 @@ fn main() -> anyhow::Result<()> {
         ["gen"] => generate::all(&root()?, false),
         ["gen", "--check"] => generate::all(&root()?, true),
         ["bench", "pipelines", sizes @ ..] => {
-            print!("{}", bench::pipelines(&root()?, &bench::Sizes::parse(sizes)?)?);
-            Ok(())
+            bench::pipelines(&root()?, &bench::Sizes::parse(sizes)?)
         }
         _ => {
             print!("{USAGE}");

@@ -16,20 +16,30 @@ const ROUNDS: usize = 5;
 /// The length of a step in a random graph: up to this many times five milliseconds.
 const SLEEPS: u64 = 5;
 
-/// Measures all cases and returns their table. `fixed` is what a run of one step takes.
-pub(super) fn table(
+/// Measures all cases and prints their table, row by row. `fixed` is what a run of one step takes.
+pub(super) fn print_table(
     binary: &Path,
     scratch: &Path,
     sizes: &Sizes,
     fixed: Taken,
-) -> anyhow::Result<String> {
-    let mut table = String::from("\n| goal | measured | beside | ratio |\n|---|---|---|---|\n");
-    graphs(binary, scratch, sizes.graphs, fixed, &mut table)?;
-    long_files(binary, scratch, &mut table)?;
-    large_tree(binary, scratch, fixed, &mut table)?;
-    log_lines(binary, scratch, fixed, &mut table)?;
-    memory(binary, scratch, sizes.log_gigabytes, &mut table)?;
-    Ok(table)
+) -> anyhow::Result<()> {
+    println!("\n| goal | measured | beside | ratio |\n|---|---|---|---|");
+    let mut row = String::new();
+    let show = |row: &mut String| {
+        print!("{row}");
+        row.clear();
+    };
+    graphs(binary, scratch, sizes.graphs, fixed, &mut row)?;
+    show(&mut row);
+    long_files(binary, scratch, &mut row)?;
+    show(&mut row);
+    large_tree(binary, scratch, fixed, &mut row)?;
+    show(&mut row);
+    log_lines(binary, scratch, fixed, &mut row)?;
+    show(&mut row);
+    memory(binary, scratch, sizes.log_gigabytes, &mut row)?;
+    show(&mut row);
+    Ok(())
 }
 
 /// A generator of numbers that are the same in every run (splitmix64).
@@ -223,7 +233,7 @@ fn memory(binary: &Path, scratch: &Path, gigabytes: u64, table: &mut String) -> 
         repository(&folder, &text)?;
         found.push(peak_memory(run(binary, scratch, &folder, "host"))?);
         // The journal keeps what it was given.
-        prepare(Command::new("rm").arg("-rf").arg(scratch.join("data/runs")))?;
+        prepare(Command::new("rm").arg("-rf").arg(scratch.join("data")))?;
     }
     let (_, small) = found[0];
     let (ms, large) = found[1];
