@@ -22,21 +22,10 @@ pub(crate) fn prepare_create(entry: &Entry, object: &mut Value) {
     if entry.custom().is_some() {
         return;
     }
+    loopline_schema::defaults::prepare(&resource.group, &resource.kind, object);
     match (&*resource.group, &*resource.kind) {
-        ("", "Pod") => {
-            let class = qos_class(object);
-            object["status"] = json!({"phase": "Pending", "qosClass": class});
-        }
         ("", "Namespace") => {
             object["status"] = json!({"phase": "Active"});
-            let finalizers =
-                object::map_mut(object, "spec").entry("finalizers").or_insert_with(|| json!([]));
-            let list = finalizers.as_array_mut();
-            if let Some(list) = list
-                && !list.iter().any(|one| one == "kubernetes")
-            {
-                list.push(json!("kubernetes"));
-            }
             let name = object::name(object).to_owned();
             let labels = object::metadata_mut(object).entry("labels").or_insert_with(|| json!({}));
             if let Some(labels) = labels.as_object_mut() {
@@ -60,11 +49,7 @@ pub(crate) fn prepare_create(entry: &Entry, object: &mut Value) {
                 "desiredNumberScheduled": 0, "numberReady": 0,
             });
         }
-        ("batch", "Job") => {
-            object["status"] = json!({});
-            loopline_schema::defaults::prepare("batch", "Job", object);
-        }
-        ("batch", "CronJob") | ("certificates.k8s.io", "CertificateSigningRequest") => {
+        ("batch", "Job" | "CronJob") | ("certificates.k8s.io", "CertificateSigningRequest") => {
             object["status"] = json!({});
         }
         ("networking.k8s.io", "Ingress") => object["status"] = json!({"loadBalancer": {}}),
@@ -158,29 +143,6 @@ fn keep(object: &mut Value, live: &Value, field: &str) {
                 map.shift_remove(field);
             }
         }
-    }
-}
-
-/// Returns the quality-of-service class of a pod: guaranteed where every container has limits
-/// for processor and memory and asks for as much, best effort where none says anything.
-fn qos_class(pod: &Value) -> &'static str {
-    let mut guaranteed = true;
-    let mut best_effort = true;
-    for list in ["initContainers", "containers"] {
-        for container in pod["spec"][list].as_array().into_iter().flatten() {
-            let resources = &container["resources"];
-            for name in ["cpu", "memory"] {
-                let limit = &resources["limits"][name];
-                let request = &resources["requests"][name];
-                best_effort &= limit.is_null() && request.is_null();
-                guaranteed &= !limit.is_null() && (request.is_null() || request == limit);
-            }
-        }
-    }
-    match (best_effort, guaranteed) {
-        (true, _) => "BestEffort",
-        (false, true) => "Guaranteed",
-        (false, false) => "Burstable",
     }
 }
 
