@@ -8,6 +8,7 @@ pub mod admission;
 pub mod auth;
 mod builtin;
 pub mod call;
+mod client;
 pub mod crd;
 mod documents;
 mod entry;
