@@ -1,8 +1,9 @@
 //! The steps of admission that every server has, in their order.
 
 use crate::admission::Admission;
+use crate::admission::namespace::NamespaceLifecycle;
 
 /// Returns the built-in steps.
 pub(crate) fn admission() -> Vec<Box<dyn Admission>> {
-    Vec::new()
+    vec![Box::new(NamespaceLifecycle)]
 }

@@ -5,10 +5,11 @@
 //! objects in an `ObjectStore`; what changes or refuses writes are steps of [`admission`].
 
 pub mod admission;
+pub mod allocate;
 pub mod auth;
+mod bootstrap;
 mod builtin;
 pub mod call;
-mod client;
 pub mod crd;
 mod documents;
 mod entry;

@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use loopline_clock::Clock;
 use loopline_store::object::{ObjectStore, SqliteStore, StoreError};
-use serde_json::Value;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Attributes};
+use crate::allocate::Allocator;
 use crate::auth::{AllowAll, Authorizer};
-use crate::registry::{Entry, Registry};
+use crate::registry::Registry;
 use crate::status::Result;
 use crate::storage::{Open, SharedStore, Vault};
 
@@ -57,6 +58,8 @@ struct Inner {
     admission: Vec<Box<dyn Admission>>,
     registry: RwLock<Arc<Registry>>,
     documents: crate::documents::Documents,
+    allocator: Allocator,
+    prepared: OnceCell<()>,
     shutdown: CancellationToken,
 }
 
@@ -71,6 +74,8 @@ impl Server {
             admission: options.admission,
             registry: RwLock::new(Arc::new(Registry::built_in())),
             documents: crate::documents::Documents::default(),
+            allocator: Allocator::default(),
+            prepared: OnceCell::new(),
             shutdown: CancellationToken::new(),
         }))
     }
@@ -113,6 +118,16 @@ impl Server {
         &self.0.documents
     }
 
+    /// Returns what is reserved of what there is only once.
+    pub(crate) fn allocator(&self) -> &Allocator {
+        &self.0.allocator
+    }
+
+    /// Returns whether the server was prepared.
+    pub(crate) fn prepared(&self) -> &OnceCell<()> {
+        &self.0.prepared
+    }
+
     /// Returns a token that is cancelled when the server is to end.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.0.shutdown
@@ -139,26 +154,6 @@ impl Server {
         }
         Ok(())
     }
-
-    /// Reserves what the object needs of what there is only once (cluster addresses, node
-    /// ports), filling it in.
-    ///
-    /// # Errors
-    /// Where what is asked for is taken.
-    pub async fn allocate(&self, attributes: &mut Attributes) -> Result<Allocation> {
-        let _ = attributes;
-        Ok(Allocation::default())
-    }
-
-    /// Gives back what was reserved for a write that did not happen.
-    pub fn release(&self, allocation: Allocation) {
-        let Allocation {} = allocation;
-    }
-
-    /// Learns that an object is gone.
-    pub fn forget(&self, entry: &Entry, object: &Value) {
-        let _ = (entry, object);
-    }
 }
 
 impl fmt::Debug for Server {
@@ -166,7 +161,3 @@ impl fmt::Debug for Server {
         f.write_str("Server")
     }
 }
-
-/// What was reserved for a write.
-#[derive(Debug, Default)]
-pub struct Allocation {}

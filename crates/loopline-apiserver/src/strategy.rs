@@ -22,7 +22,10 @@ pub(crate) fn prepare_create(entry: &Entry, object: &mut Value) {
     if entry.custom().is_some() {
         return;
     }
-    loopline_schema::defaults::prepare(&resource.group, &resource.kind, object);
+    // The families of a service belong to its addresses, which are allocated later.
+    if !(resource.group.is_empty() && resource.kind == "Service") {
+        loopline_schema::defaults::prepare(&resource.group, &resource.kind, object);
+    }
     match (&*resource.group, &*resource.kind) {
         ("", "Namespace") => {
             object["status"] = json!({"phase": "Active"});
@@ -90,6 +93,9 @@ pub(crate) fn prepare_update(entry: &Entry, subresource: &str, object: &mut Valu
     if (group, kind) == ("", "Secret") && !object["stringData"].is_null() {
         // Validation and storage know only `data`.
         loopline_schema::defaults::apply("", "v1", "Secret", object);
+    }
+    if subresource.is_empty() {
+        crate::allocate::carry_over(entry, object, live);
     }
     let changed =
         !status_only && entry.resource.has_generation && wanted_changed(entry, object, live);

@@ -1,5 +1,7 @@
 //! What may change or refuse a write before it is stored.
 
+pub(crate) mod namespace;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use serde_json::Value;
 use crate::Server;
 use crate::auth::User;
 use crate::registry::Entry;
-use crate::status::Result;
+use crate::status::{Result, Status};
 
 /// What is done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,19 @@ pub struct Attributes {
     pub dry_run: bool,
     /// What the client is told beside the answer.
     pub warnings: Vec<String>,
+}
+
+impl Attributes {
+    /// Returns whether the object is of a built-in kind.
+    pub fn is_kind(&self, group: &str, kind: &str) -> bool {
+        let resource = &self.entry.resource;
+        self.entry.custom().is_none() && resource.group == group && resource.kind == kind
+    }
+
+    /// Returns the refusal of the write.
+    pub fn forbidden(&self, why: impl std::fmt::Display) -> Status {
+        Status::forbidden(&self.entry.resource, &self.name, why)
+    }
 }
 
 /// A boxed future of an admission step.

@@ -35,6 +35,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    server.prepare().await?;
     let method = asked.parts.method.as_str().to_owned();
     let watching = path.watch || asked.query.flag("watch")?;
     let verb = verb(&method, &path, watching)?;

@@ -90,7 +90,6 @@ impl Call {
         object::set_meta(&mut object, "uid", json!(server.clock().uuid()));
         object::set_meta(&mut object, "creationTimestamp", json!(seconds(now)));
         entry.apply_defaults(&mut object);
-        strategy::prepare_create(&entry, &mut object);
         let mut attributes = Attributes {
             entry: Arc::clone(&entry),
             subresource: String::new(),
@@ -106,6 +105,7 @@ impl Call {
         };
         server.admit_mutating(&mut attributes).await?;
         entry.apply_defaults(&mut attributes.object);
+        strategy::prepare_create(&entry, &mut attributes.object);
         let name = object::name(&attributes.object).to_owned();
         attributes.name.clone_from(&name);
         managing.manage(&server.registry(), &entry, "", &Value::Null, &mut attributes.object, now);
@@ -128,7 +128,9 @@ impl Call {
             server.write(&entry, self.namespace(), &name, &object, Precondition::Absent).await;
         match written {
             Ok(revision) => {
+                server.keep(undo);
                 object::set_revision(&mut object, revision);
+                server.made(&entry, &object).await?;
                 Ok(object)
             }
             Err(error) => {

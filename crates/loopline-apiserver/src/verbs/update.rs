@@ -117,7 +117,6 @@ impl Call {
         let namespace = self.namespace().to_owned();
         let mut object = changed.object;
         object::set_type(&mut object, &entry.api_version(), &entry.resource.kind);
-        strategy::prepare_update(&entry, &subresource, &mut object, &live.object);
         entry.apply_defaults(&mut object);
         let mut attributes = Attributes {
             entry: Arc::clone(&entry),
@@ -134,6 +133,7 @@ impl Call {
         };
         server.admit_mutating(&mut attributes).await?;
         entry.apply_defaults(&mut attributes.object);
+        strategy::prepare_update(&entry, &subresource, &mut attributes.object, &live.object);
         let registry = server.registry();
         changed.managing.manage(
             &registry,
@@ -163,6 +163,7 @@ impl Call {
         let at = Precondition::Revision(live.revision);
         match server.write(&entry, &namespace, name, &object, at).await {
             Ok(revision) => {
+                server.keep(undo);
                 object::set_revision(&mut object, revision);
                 self.finish_deletion(&object, revision, name).await?;
                 Ok(Some(object))

@@ -1,4 +1,5 @@
 //! The whole server, as clients see it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-mod client;
+mod services;
+mod support;

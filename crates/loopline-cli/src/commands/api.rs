@@ -36,6 +36,7 @@ async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments
         options.store = Arc::new(store.map_err(failed)?);
     }
     let server = Server::new(options);
+    server.prepare().await.map_err(failed)?;
     let listener = Listener::bind(arguments.listen).await.map_err(failed)?;
     let url = format!("http://{}", listener.address());
     if context.printer.json {

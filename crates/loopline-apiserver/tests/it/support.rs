@@ -1,0 +1,149 @@
+//! A server with an empty store, and two ways to ask it: in the same process, and with kubectl.
+
+use std::net::SocketAddr;
+use std::process::Output;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use loopline_apiserver::auth::User;
+use loopline_apiserver::http::{Listener, serve};
+use loopline_apiserver::{Options, Server};
+use serde_json::Value;
+
+/// Returns a server that forgets everything with the test.
+pub(crate) fn server() -> Server {
+    Server::new(Options::ephemeral().unwrap())
+}
+
+/// What a request was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) body: Value,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Answer {
+    /// Returns the body of a success.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Value {
+        assert!(self.code < 300, "{} {}", self.code, self.body);
+        self.body
+    }
+
+    /// Returns the code and the message of a refusal.
+    #[track_caller]
+    pub(crate) fn refused(&self) -> (u16, &str) {
+        assert!(self.code >= 400, "{} {}", self.code, self.body);
+        (self.code, self.body["message"].as_str().unwrap())
+    }
+}
+
+/// Asks a server as its administrator.
+pub(crate) async fn ask(server: &Server, method: &str, path: &str, body: Value) -> Answer {
+    ask_as(server, User::administrator(), method, path, body).await
+}
+
+/// Asks a server as somebody.
+pub(crate) async fn ask_as(
+    server: &Server,
+    user: User,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> Answer {
+    let kind = match method {
+        "PATCH" => "application/merge-patch+json",
+        _ => "application/json",
+    };
+    let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", kind)
+        .body(Full::new(bytes))
+        .unwrap();
+    let reply = server.handle(request, user).await;
+    let code = reply.status().as_u16();
+    let warnings = reply
+        .headers()
+        .get_all("warning")
+        .iter()
+        .map(|value| value.to_str().unwrap().to_owned())
+        .collect();
+    let bytes = reply.into_body().collect().await.unwrap().to_bytes();
+    Answer { code, body: serde_json::from_slice(&bytes).unwrap(), warnings }
+}
+
+/// Makes an object in the namespace `default`, or wherever it says.
+pub(crate) async fn make(server: &Server, object: Value) -> Answer {
+    let (path, object) = collection(object);
+    ask(server, "POST", &path, object).await
+}
+
+fn collection(object: Value) -> (String, Value) {
+    let version = object["apiVersion"].as_str().unwrap();
+    let root = if version.contains('/') { "/apis" } else { "/api" };
+    let kind = object["kind"].as_str().unwrap();
+    let (group, version_only) = version.rsplit_once('/').unwrap_or(("", version));
+    let resource = loopline_schema::resources()
+        .iter()
+        .find(|one| one.group == group && one.version == version_only && one.kind == kind)
+        .unwrap();
+    let place = if resource.namespaced {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
+        format!("namespaces/{namespace}/")
+    } else {
+        String::new()
+    };
+    (format!("{root}/{version}/{place}{}", resource.plural), object)
+}
+
+/// A server that listens on a free port.
+pub(crate) struct Served {
+    pub(crate) server: Server,
+    address: SocketAddr,
+    home: tempfile::TempDir,
+}
+
+impl Served {
+    /// Starts to serve.
+    pub(crate) async fn new() -> Self {
+        let server = server();
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.address();
+        tokio::spawn(serve(server.clone(), listener));
+        Self { server, address, home: tempfile::tempdir().unwrap() }
+    }
+
+    /// Runs kubectl; returns nothing where there is none, which it says.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> Option<(bool, String)> {
+        #[expect(clippy::disallowed_methods, reason = "a real client, outside of any sandbox")]
+        let mut command = std::process::Command::new("kubectl");
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", self.home.path())
+            .arg("--server")
+            .arg(format!("http://{}", self.address))
+            .args(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+        let Ok(Output { status, stdout, stderr }) = output else {
+            skipped("kubectl is not installed");
+            return None;
+        };
+        let text = [stdout, stderr].concat();
+        Some((status.success(), String::from_utf8(text).unwrap()))
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that did not run says so")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.server.shutdown().cancel();
+    }
+}
