@@ -82,7 +82,8 @@ impl Server {
                 }],
             },
         });
-        self.make_if_absent(&services, "default", "kubernetes", kubernetes).await
+        self.make_if_absent(&services, "default", "kubernetes", kubernetes).await?;
+        self.bootstrap_roles().await
     }
 
     /// Gives a namespace what every namespace has: its default service account.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Attributes};
 use crate::allocate::Allocator;
-use crate::auth::{AllowAll, Authorizer};
+use crate::auth::{AllowAll, Authentication, Authorizer};
 use crate::registry::Registry;
 use crate::status::Result;
 use crate::storage::{Open, SharedStore, Vault};
@@ -23,6 +23,8 @@ pub struct Options {
     pub clock: Clock,
     /// What keeps secrets unreadable at rest.
     pub vault: Box<dyn Vault>,
+    /// How requests of the network say who they come from.
+    pub authentication: Authentication,
     /// Who decides who may do what.
     pub authorizer: Arc<dyn Authorizer>,
     /// The steps of admission, in their order.
@@ -40,6 +42,7 @@ impl Options {
             store: Arc::new(SqliteStore::ephemeral()?),
             clock: Clock::real(),
             vault: Box::new(Open),
+            authentication: Authentication::open(),
             authorizer: Arc::new(AllowAll),
             admission: crate::builtin::admission(),
         })
@@ -54,6 +57,7 @@ struct Inner {
     store: SharedStore,
     clock: Clock,
     vault: Box<dyn Vault>,
+    authentication: Authentication,
     authorizer: Arc<dyn Authorizer>,
     admission: Vec<Box<dyn Admission>>,
     registry: RwLock<Arc<Registry>>,
@@ -70,6 +74,7 @@ impl Server {
             store: options.store,
             clock: options.clock,
             vault: options.vault,
+            authentication: options.authentication,
             authorizer: options.authorizer,
             admission: options.admission,
             registry: RwLock::new(Arc::new(Registry::built_in())),
@@ -93,6 +98,11 @@ impl Server {
     /// Returns what encrypts objects at rest.
     pub fn vault(&self) -> &dyn Vault {
         &*self.0.vault
+    }
+
+    /// Returns how requests of the network say who they come from.
+    pub fn authentication(&self) -> &Authentication {
+        &self.0.authentication
     }
 
     /// Returns who decides who may do what.

@@ -1,7 +1,25 @@
 //! Who asks, and whether they may.
 
+mod authentication;
+mod escalation;
+mod impersonation;
+mod index;
+pub mod keys;
+pub mod policy;
+mod rbac;
+mod roles;
+pub mod rules;
+
 use std::future::Future;
 use std::pin::Pin;
+
+pub use authentication::{Authentication, Connection};
+pub use escalation::Escalation;
+pub use keys::Keys;
+pub use rbac::Rbac;
+pub use rules::Rule;
+
+use serde_json::{Value, json};
 
 use crate::status::Result;
 
@@ -53,6 +71,39 @@ impl User {
             groups: vec![UNAUTHENTICATED.to_owned()],
             ..Self::default()
         }
+    }
+
+    /// Returns the user that an object describes: `username` or `user` under `name_key`, `uid`,
+    /// `groups`, `extra`.
+    pub fn parse(object: &Value, name_key: &str) -> Self {
+        let texts = |value: &Value| -> Vec<String> {
+            let list = value.as_array().into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let extra = object["extra"].as_object().into_iter().flatten();
+        Self {
+            name: object[name_key].as_str().unwrap_or("").to_owned(),
+            uid: object["uid"].as_str().unwrap_or("").to_owned(),
+            groups: texts(&object["groups"]),
+            extra: extra.map(|(key, value)| (key.clone(), texts(value))).collect(),
+        }
+    }
+
+    /// Returns the user as reviews and webhooks carry it (`UserInfo`).
+    pub fn to_value(&self) -> Value {
+        let mut user = json!({"username": self.name});
+        if !self.uid.is_empty() {
+            user["uid"] = json!(self.uid);
+        }
+        if !self.groups.is_empty() {
+            user["groups"] = json!(self.groups);
+        }
+        if !self.extra.is_empty() {
+            let extra: serde_json::Map<String, Value> =
+                self.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect();
+            user["extra"] = Value::Object(extra);
+        }
+        user
     }
 
     /// Returns whether the user belongs to a group.
@@ -118,6 +169,18 @@ pub enum Decision {
     Deny(String),
 }
 
+/// What somebody may do.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// Why the rules may not be all.
+    pub errors: Vec<String>,
+}
+
+/// A boxed future of an authorizer.
+pub type AuthorizerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
 /// Decides who may do what.
 pub trait Authorizer: Send + Sync + 'static {
     /// Decides whether a user may do something.
@@ -126,6 +189,27 @@ pub trait Authorizer: Send + Sync + 'static {
         user: &'a User,
         action: &'a Action,
     ) -> Pin<Box<dyn Future<Output = Result<Decision>> + Send + 'a>>;
+
+    /// Returns what a user may do in a namespace, as far as rules can tell.
+    fn rules<'a>(&'a self, user: &'a User, namespace: &'a str) -> AuthorizerFuture<'a, Rules> {
+        let _ = (user, namespace);
+        Box::pin(std::future::ready(Ok(Rules {
+            rules: rbac::full_authority(),
+            errors: Vec::new(),
+        })))
+    }
+
+    /// Returns the rules of a role (`Role` or `ClusterRole`); nothing where there is no such
+    /// role, or where roles are not what is decided by.
+    fn role_rules<'a>(
+        &'a self,
+        kind: &'a str,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> AuthorizerFuture<'a, Option<Vec<Rule>>> {
+        let _ = (kind, namespace, name);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// Allows everything: for servers that only their own process can reach.

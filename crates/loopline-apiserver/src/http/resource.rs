@@ -45,7 +45,7 @@ where
         version: path.version.clone(),
         resource: path.resource.clone(),
         subresource: path.subresource.clone().unwrap_or_default(),
-        namespace: path.namespace.clone().unwrap_or_default(),
+        namespace: namespace_of(&path),
         name: path.name.clone().unwrap_or_default(),
         path: String::new(),
     };
@@ -149,6 +149,13 @@ where
         }
         other => Err(Status::method_not_allowed(format!("the verb {other} is not served"))),
     }
+}
+
+/// Returns the namespace that decides who may: a namespace lies in itself.
+fn namespace_of(path: &ResourcePath) -> String {
+    let own = path.group.is_empty() && path.resource == "namespaces";
+    let name = if own { &path.name } else { &path.namespace };
+    name.clone().unwrap_or_default()
 }
 
 /// Returns the verb of a method on a path.

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::handle::Asked;
 use super::reply::{self, Reply};
 use crate::Server;
-use crate::auth::User;
+use crate::auth::{Connection, User};
 use crate::status::Result;
 
 /// The most connections that are served at a time; more wait to be accepted.
@@ -69,7 +69,7 @@ pub async fn serve(server: Server, listener: Listener) {
             () = shutdown.cancelled() => return,
         };
         // An error is about one connection (or too many open files); the next may do.
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, address)) = accepted else {
             tokio::task::yield_now().await;
             continue;
         };
@@ -78,9 +78,11 @@ pub async fn serve(server: Server, listener: Listener) {
         tokio::spawn(async move {
             let _place = place;
             let _ = stream.set_nodelay(true);
+            let known = Arc::new(Connection { certified: None, address: address.ip().to_string() });
             let service = hyper::service::service_fn(move |request| {
                 let server = server.clone();
-                async move { Ok::<_, Infallible>(server.authenticate_and_handle(request).await) }
+                let known = Arc::clone(&known);
+                async move { Ok::<_, Infallible>(server.authenticate_and_handle(request, &known).await) }
             });
             let builder = auto::Builder::new(TokioExecutor::new());
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
@@ -102,8 +104,22 @@ impl Server {
     pub(crate) async fn authenticate_and_handle(
         &self,
         request: http::Request<hyper::body::Incoming>,
+        connection: &Connection,
     ) -> Reply {
-        self.handle(request, User::administrator()).await
+        match self.user_of_request(&request, connection).await {
+            Ok(user) => self.handle(request, user).await,
+            Err(status) => reply::error(&status),
+        }
+    }
+
+    /// Returns as whom a request acts.
+    async fn user_of_request<B>(
+        &self,
+        request: &http::Request<B>,
+        connection: &Connection,
+    ) -> Result<User> {
+        let user = self.authenticate(request.headers(), connection).await?;
+        Ok(self.impersonated(request.headers(), &user).await?.unwrap_or(user))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The whole server, as clients see it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod client;
+mod rbac;
 mod services;
 mod support;

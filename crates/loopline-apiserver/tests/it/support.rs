@@ -72,7 +72,7 @@ pub(crate) async fn ask_as(
         .map(|value| value.to_str().unwrap().to_owned())
         .collect();
     let bytes = reply.into_body().collect().await.unwrap().to_bytes();
-    Answer { code, body: serde_json::from_slice(&bytes).unwrap(), warnings }
+    Answer { code, body: serde_json::from_slice(&bytes).unwrap_or_default(), warnings }
 }
 
 /// Makes an object in the namespace `default`, or wherever it says.
