@@ -220,8 +220,8 @@ impl Live {
                 }
             }
             Event::StepSummary { .. } => {}
-            Event::StepFinished { job, step, outcome, error, .. } => {
-                self.step_finished(state, job, *step, *outcome, error.as_deref());
+            Event::StepFinished { job, step, outcome, .. } => {
+                self.step_finished(state, job, *step, *outcome);
             }
             Event::ApprovalRequested { job, environment } => {
                 let line = format!("{job} waits for consent to use environment {environment}");
@@ -261,14 +261,8 @@ impl Live {
         }
     }
 
-    fn step_finished(
-        &self,
-        state: &mut State,
-        job: &JobKey,
-        number: u32,
-        outcome: Conclusion,
-        error: Option<&str>,
-    ) {
+    /// Shows how a failing step went; why it failed is the last line of its log.
+    fn step_finished(&self, state: &mut State, job: &JobKey, number: u32, outcome: Conclusion) {
         let Some(found) = state.jobs.get_mut(job) else { return };
         let Some(step) = found.steps.remove(&number) else { return };
         let name = Arc::clone(&found.name);
@@ -282,10 +276,6 @@ impl Live {
                 let shown = markers::shown(line, |tone, word| self.printer.tone(tone, word));
                 lines.extend(shown.map(|line| format!("  {}", String::from_utf8_lossy(&line))));
             }
-        }
-        if let Some(error) = error {
-            let word = self.printer.tone(Tone::Bad, "error:");
-            lines.push(format!("{name} | {word} {error}"));
         }
         self.scroll(state, &lines);
     }

@@ -61,9 +61,6 @@ pub(crate) fn run(context: &Context<'_>, arguments: &LogsArguments) -> Outcome {
                     line.clear();
                 }
             }
-            if let (Some(error), false) = (&step.error, printer.json) {
-                printer.out(&format!("error: {error}"));
-            }
         }
         if let (Some(skip), State::Ended(Conclusion::Skipped), false) =
             (&job.skip, job.state, printer.json)
