@@ -46,11 +46,17 @@ async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments
         context.printer.err(&format!("next: kubectl --server {url} get namespaces"));
     }
     let shutdown = server.shutdown().clone();
+    let controllers = loopline_workloads::Options {
+        client: server.client(),
+        clock: server.clock().clone(),
+        authority: String::new(),
+    };
+    let controlling = tokio::spawn(loopline_workloads::run(controllers, shutdown.clone()));
     let serving = tokio::spawn(serve(server, listener));
     let _interrupted = tokio::signal::ctrl_c().await;
     shutdown.cancel();
     // The last requests are answered before the store closes.
-    let _served = serving.await;
+    let _ended = tokio::join!(serving, controlling);
     Ok(Status::Interrupted)
 }
 
