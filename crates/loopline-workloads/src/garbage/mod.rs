@@ -14,9 +14,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered, SelectAll};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
-use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::resources::{self, Deletable};
@@ -26,8 +27,8 @@ use graph::{Graph, Node, Owner, Uid, Work};
 /// How many objects are looked at side by side.
 const MAX_CONCURRENT: usize = 16;
 
-/// How often it is asked whether there are new resources.
-const RESOURCES_INTERVAL: Duration = Duration::from_secs(1);
+/// How long is waited before the resources are asked for again when that failed.
+const RESOURCES_RETRY: Duration = Duration::from_millis(500);
 
 /// The first wait after a failure; each further one is twice as long.
 const FIRST_RETRY: Duration = Duration::from_millis(20);
@@ -49,6 +50,7 @@ pub(crate) async fn run(client: Client) {
     let mut state = State {
         graph: Graph::default(),
         watched: Vec::new(),
+        gone: HashSet::new(),
         known: HashMap::new(),
         queue: VecDeque::new(),
         queued: HashSet::new(),
@@ -56,8 +58,11 @@ pub(crate) async fn run(client: Client) {
     };
     let mut streams: SelectAll<BoxStream<'static, Seen>> = SelectAll::new();
     let mut running: FuturesUnordered<BoxFuture<'static, Finished>> = FuturesUnordered::new();
-    let mut ticks = tokio::time::interval(RESOURCES_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Definitions come and go with new resources; what is built in is there from the beginning.
+    let definitions: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client.clone());
+    let mut definitions =
+        watcher(definitions, watcher::Config::default()).default_backoff().boxed();
+    let mut ask = Some(Duration::ZERO);
     loop {
         while running.len() < MAX_CONCURRENT
             && let Some(work) = state.queue.pop_front()
@@ -67,20 +72,23 @@ pub(crate) async fn run(client: Client) {
         }
         tokio::select! {
             Some((index, event)) = streams.next(), if !streams.is_empty() => {
-                // Errors are the watcher's to retry; it says what it sees next.
-                if let Ok(event) = event {
-                    state.see(index, event);
+                match event {
+                    Ok(event) => state.see(index, event),
+                    Err(_) if is_gone(&event) => state.forget(index),
+                    // Other errors are the watcher's to retry; it says what it sees next.
+                    Err(_) => {}
                 }
             }
             Some(finished) = running.next(), if !running.is_empty() => state.finish(finished),
-            _ = ticks.tick() => {
-                if let Ok(found) = resources::deletable(&client).await {
-                    for one in found {
-                        if state.is_new(&one) {
-                            let index = state.watched.len();
-                            streams.push(watch(&client, &one, index));
-                            state.watched.push(one);
-                        }
+            Some(_) = definitions.next() => ask = Some(Duration::ZERO),
+            () = tokio::time::sleep(ask.unwrap_or_default()), if ask.is_some() => {
+                let found = resources::deletable(&client).await;
+                ask = found.is_err().then_some(RESOURCES_RETRY);
+                for one in found.unwrap_or_default() {
+                    if state.is_new(&one) {
+                        let index = state.watched.len();
+                        streams.push(watch(&client, &one, index));
+                        state.watched.push(one);
                     }
                 }
             }
@@ -90,7 +98,23 @@ pub(crate) async fn run(client: Client) {
 
 fn watch(client: &Client, one: &Deletable, index: usize) -> BoxStream<'static, Seen> {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client.clone(), &one.resource);
-    watcher(api, watcher::Config::default()).map(move |event| (index, event)).boxed()
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .scan(false, move |ended, event| {
+            let goes_on = !*ended;
+            *ended = is_gone(&event);
+            std::future::ready(goes_on.then_some((index, event)))
+        })
+        .boxed()
+}
+
+/// Returns whether an event says that the resource is no longer served.
+fn is_gone<T>(event: &Result<T, watcher::Error>) -> bool {
+    match event {
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+        | Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) => status.code == 404,
+        _ => false,
+    }
 }
 
 /// Work that was looked at.
@@ -102,6 +126,8 @@ struct Finished {
 struct State {
     graph: Graph,
     watched: Vec<Deletable>,
+    /// Those of them that are no longer served.
+    gone: HashSet<usize>,
     /// The objects that a watch has told of, to find those that a new beginning leaves out.
     known: HashMap<usize, HashSet<Uid>>,
     queue: VecDeque<Work>,
@@ -111,10 +137,19 @@ struct State {
 
 impl State {
     fn is_new(&self, one: &Deletable) -> bool {
-        !self.watched.iter().any(|known| {
-            known.resource.group == one.resource.group
+        !self.watched.iter().enumerate().any(|(index, known)| {
+            !self.gone.contains(&index)
+                && known.resource.group == one.resource.group
                 && known.resource.plural == one.resource.plural
         })
+    }
+
+    /// Learns that a resource is no longer served: all its objects are gone.
+    fn forget(&mut self, index: usize) {
+        self.gone.insert(index);
+        for one in self.graph.keep_only(index, &HashSet::new()) {
+            self.enqueue(one);
+        }
     }
 
     fn see(&mut self, index: usize, event: watcher::Event<PartialObjectMeta<DynamicObject>>) {
