@@ -178,6 +178,10 @@ impl Watch {
             return Some(event);
         }
         loop {
+            // Changes that concern others must not keep a watch beyond its time.
+            if tokio::time::Instant::now() >= self.ends {
+                return None;
+            }
             let wake = if self.bookmarks { self.ends.min(self.next_bookmark) } else { self.ends };
             let shutdown = self.call.server.shutdown();
             tokio::select! {
