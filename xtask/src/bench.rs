@@ -7,6 +7,7 @@
 //! are for reading.
 #![expect(clippy::disallowed_methods, reason = "a benchmark starts processes")]
 
+mod api;
 mod goals;
 mod measure;
 
@@ -17,6 +18,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 use fs_err as fs;
 
+pub(crate) use api::api;
 use measure::{Taken, measure};
 
 /// How often each contestant runs each case.

@@ -16,6 +16,7 @@ usage: cargo xtask TASK
   gen [--check]     write (or check) the generated files
   bench pipelines [--graphs N] [--log-gigabytes N]
                     measure Loopline beside bash, and act where it is installed
+  bench api         measure the API server, and its store beside etcd where it is installed
 ";
 
 fn main() -> anyhow::Result<()> {
@@ -38,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         ["bench", "pipelines", sizes @ ..] => {
             bench::pipelines(&root()?, &bench::Sizes::parse(sizes)?)
         }
+        ["bench", "api"] => bench::api(&root()?),
         _ => {
             print!("{USAGE}");
             bail!("no such task: {words:?}")

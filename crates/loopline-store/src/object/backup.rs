@@ -53,7 +53,7 @@ impl Lock {
 /// Copies the database at `from`, as of one moment, to a new file.
 pub(super) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
     let source = database::open_reader(from)?;
-    let at = |error: rusqlite::Error| StoreError::of_database(to, &error);
+    let at = |error: rusqlite::Error| StoreError::of_write(to, &error);
     let mut target = Connection::open(to).map_err(at)?;
     let backup = rusqlite::backup::Backup::new(&source, &mut target).map_err(at)?;
     backup.run_to_completion(PAGES_A_STEP, std::time::Duration::ZERO, None).map_err(at)

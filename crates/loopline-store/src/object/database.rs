@@ -20,6 +20,12 @@ const APPLICATION: i64 = 0x4c50_4c4f;
 /// How long a statement waits for another connection's lock, in milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 
+/// How many pages may lie free in the file before some are given back: 16 MiB.
+const MAX_FREE_PAGES: u64 = 4096;
+
+/// How many pages are given back in one go.
+const GIVEN_BACK: u64 = 512;
+
 /// How much of the file each connection keeps in memory, in KiB.
 const CACHE_KIB: i64 = 4096;
 
@@ -46,10 +52,12 @@ pub(super) struct State {
 
 /// Opens the connection that writes, making the tables where the file is new.
 pub(super) fn open_writer(path: &Path, durable: bool) -> Result<(Connection, State), StoreError> {
-    let at = |error: rusqlite::Error| StoreError::of_database(path, &error);
+    let at = |error: rusqlite::Error| StoreError::of_write(path, &error);
     let connection = Connection::open(path).map_err(at)?;
     settings(&connection).map_err(at)?;
     let mode = if durable { "full" } else { "off" };
+    // Only a file without tables takes this setting; it does nothing to others.
+    connection.pragma_update(None, "auto_vacuum", "incremental").map_err(at)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
     connection.pragma_update(None, "synchronous", mode).map_err(at)?;
     // The default copies the log back every 1,000 pages; with larger stretches bursts of writes
@@ -89,8 +97,8 @@ pub(super) fn open_writer(path: &Path, durable: bool) -> Result<(Connection, Sta
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)
-        .map_err(|error| StoreError::of_database(path, &error))?;
-    settings(&connection).map_err(|error| StoreError::of_database(path, &error))?;
+        .map_err(|error| StoreError::of_read(path, &error))?;
+    settings(&connection).map_err(|error| StoreError::of_read(path, &error))?;
     Ok(connection)
 }
 
@@ -115,6 +123,39 @@ fn state(connection: &Connection) -> rusqlite::Result<State> {
         })
     };
     Ok(State { revision: meta("revision")?, compacted: meta("compacted")? })
+}
+
+/// Begins a transaction that writes.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("begin immediate")?.execute([])?;
+    Ok(())
+}
+
+/// Commits the transaction; what it wrote is on the disk afterwards.
+pub(super) fn commit(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("commit")?.execute([])?;
+    Ok(())
+}
+
+/// Gives free pages back to the disk, some at a time, where there are many; returns whether there
+/// are more to give.
+pub(super) fn shrink(connection: &Connection) -> rusqlite::Result<bool> {
+    let free = || connection.pragma_query_value(None, "freelist_count", |row| row.get::<_, u64>(0));
+    let before = free()?;
+    if before <= MAX_FREE_PAGES {
+        return Ok(false);
+    }
+    let pages = (before - MAX_FREE_PAGES).min(GIVEN_BACK);
+    connection.execute_batch(&format!("pragma incremental_vacuum({pages})"))?;
+    let after = free()?;
+    Ok(after < before && after > MAX_FREE_PAGES)
+}
+
+/// Returns how many bytes the file has, and how many of them lie free.
+pub(super) fn sizes(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+    let page = pragma("page_size")?;
+    Ok((pragma("page_count")? * page, pragma("freelist_count")? * page))
 }
 
 /// Returns what stands under a key.

@@ -47,6 +47,14 @@ pub enum StoreError {
         /// What the disk said.
         cause: String,
     },
+    /// The disk does not give what was asked for, or the database is held by another program.
+    #[error("read {}: {cause}", path.display())]
+    Unreadable {
+        /// The database.
+        path: PathBuf,
+        /// What the disk said.
+        cause: String,
+    },
     /// The file is damaged, or is no database of ours.
     #[error("read {}: {cause}", path.display())]
     Corrupt {
@@ -79,15 +87,25 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Sorts an error of the database into ours.
-    pub(super) fn of_database(path: &std::path::Path, error: &rusqlite::Error) -> Self {
-        let path = path.to_path_buf();
-        let cause = error.to_string();
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                Self::Corrupt { path, cause }
-            }
-            _ => Self::Unwritable { path, cause },
-        }
+    /// Sorts an error of the database while it was read into ours.
+    pub(super) fn of_read(path: &std::path::Path, error: &rusqlite::Error) -> Self {
+        Self::corrupt(path, error).unwrap_or_else(|| Self::Unreadable {
+            path: path.to_path_buf(),
+            cause: error.to_string(),
+        })
+    }
+
+    /// Sorts an error of the database while it was written into ours.
+    pub(super) fn of_write(path: &std::path::Path, error: &rusqlite::Error) -> Self {
+        Self::corrupt(path, error).unwrap_or_else(|| Self::Unwritable {
+            path: path.to_path_buf(),
+            cause: error.to_string(),
+        })
+    }
+
+    fn corrupt(path: &std::path::Path, error: &rusqlite::Error) -> Option<Self> {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            .then(|| Self::Corrupt { path: path.to_path_buf(), cause: error.to_string() })
     }
 }

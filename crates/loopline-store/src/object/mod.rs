@@ -15,6 +15,7 @@ mod error;
 mod ring;
 mod sqlite;
 mod watch;
+mod window;
 mod writer;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ pub use backup::restore;
 pub use error::StoreError;
 pub use sqlite::{Durability, SqliteOptions, SqliteStore, Statistics};
 pub use watch::Watcher;
+pub use window::Retention;
 
 /// A position in the order of all changes; the first change of a new store is 1.
 pub type Revision = u64;
@@ -74,6 +76,13 @@ pub struct Change {
     pub value: Option<Bytes>,
     /// The value before, with its revision; nothing where the key is new.
     pub previous: Option<(Revision, Bytes)>,
+}
+
+impl Change {
+    /// Returns how many bytes the new value has.
+    fn bytes(&self) -> u64 {
+        self.value.as_ref().map_or(0, |value| value.len() as u64)
+    }
 }
 
 /// A stretch of a list.

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::ring::Ring;
 use super::watch::Watcher;
-use super::writer::{Request, Writer};
+use super::window::Retention;
+use super::writer::{Request, Write, Writer};
 use super::{
     Change, ListOptions, MAX_KEY_BYTES, MAX_VALUE_BYTES, ObjectStore, Page, Precondition, Record,
     Revision, StoreError, StoreFuture, database,
@@ -22,12 +23,6 @@ const MAX_WAITING_WRITES: usize = 1024;
 
 /// The most connections that are kept open for reading.
 const MAX_READERS: usize = 8;
-
-/// How many changes a store keeps for lists and watches from the past.
-const KEPT_CHANGES: u64 = 100_000;
-
-/// How many changes pass between two compactions.
-const COMPACTION_STEP: u64 = 10_000;
 
 /// What a write's answer stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +53,12 @@ pub struct Statistics {
     pub changes: u64,
     /// The revision of the latest change.
     pub revision: Revision,
+    /// The oldest revision that lists and watches can ask for.
+    pub oldest: Revision,
+    /// How large the database is, without its write-ahead log.
+    pub bytes: u64,
+    /// How much of it lies free, to be used by later writes.
+    pub free_bytes: u64,
 }
 
 /// The object store in one SQLite file, `objects.db`.
@@ -112,7 +113,7 @@ impl SqliteStore {
         let (connection, state) = database::open_writer(&path, durability == Durability::Full)?;
         let ring = Arc::new(Ring::new(state.revision));
         let (requests, incoming) = sync_channel(MAX_WAITING_WRITES);
-        let writer = Writer { connection, path: path.clone(), state, ring: Arc::clone(&ring) };
+        let writer = Writer::new(connection, path.clone(), state, Arc::clone(&ring));
         let writer = std::thread::Builder::new()
             .name("object-writer".to_owned())
             .spawn(move || writer.run(&incoming))
@@ -134,8 +135,13 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Corrupt`].
     pub fn statistics(&self) -> Result<Statistics, StoreError> {
-        let (keys, changes) = self.shared.read(database::counts)?;
-        Ok(Statistics { keys, changes, revision: self.shared.ring.latest() })
+        self.shared.read(|connection| {
+            let (keys, changes) = database::counts(connection)?;
+            let (bytes, free_bytes) = database::sizes(connection)?;
+            let oldest = database::oldest(connection)?;
+            let revision = self.shared.ring.latest();
+            Ok(Statistics { keys, changes, revision, oldest, bytes, free_bytes })
+        })
     }
 
     /// Copies the store, as of one moment, to a file while it is in use.
@@ -148,15 +154,12 @@ impl SqliteStore {
         blocking(move || super::backup::copy(&shared.path, &to)).await
     }
 
-    /// Compacts what is older than the changes that are kept, if there is enough of it.
-    fn tidy(&self, revision: Revision) {
-        if !revision.is_multiple_of(COMPACTION_STEP) || revision <= KEPT_CHANGES {
-            return;
-        }
-        let Some(requests) = &self.requests else { return };
-        let (answer, _) = oneshot::channel();
-        // A full queue means that the next step compacts instead.
-        let _ = requests.try_send(Request::Compact { to: revision - KEPT_CHANGES, answer });
+    /// Changes how much of the past is kept; a new store keeps what [`Retention::default`] says.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn retain(&self, retention: Retention) -> Result<(), StoreError> {
+        self.send(Request::Retain(retention)).await
     }
 
     async fn write(
@@ -168,10 +171,8 @@ impl SqliteStore {
         check_size("the key", key.len(), MAX_KEY_BYTES)?;
         check_size("the value", value.as_ref().map_or(0, Bytes::len), MAX_VALUE_BYTES)?;
         let (answer, answered) = oneshot::channel();
-        self.send(Request::Write { key, value, precondition, answer }).await?;
-        let revision = answered.await.map_err(|_| StoreError::Closed)??;
-        self.tidy(revision);
-        Ok(revision)
+        self.send(Request::Write(Write { key, value, precondition, answer })).await?;
+        answered.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Hands a request to the writer; waits where its queue is full.
@@ -270,7 +271,7 @@ impl Shared {
             Some(connection) => connection,
             None => database::open_reader(&self.path)?,
         };
-        let result = read(&connection).map_err(|error| StoreError::of_database(&self.path, &error));
+        let result = read(&connection).map_err(|error| StoreError::of_read(&self.path, &error));
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < MAX_READERS {
             readers.push(connection);

@@ -1,57 +1,133 @@
-//! The one thread that writes: takes what has arrived, commits it in one transaction, answers.
+//! The one thread that writes: takes what has arrived, commits it in one transaction, answers;
+//! between two batches it forgets a stretch of the past and gives pages back to the disk.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use loopline_clock::Clock;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::ring::Ring;
+use super::window::{Retention, Window};
 use super::{Change, Precondition, Revision, StoreError, database};
 
 /// The most writes in one transaction.
 const MAX_BATCH: usize = 128;
 
+/// The most revisions that are forgotten in one transaction, so that writers wait but shortly.
+const MAX_FORGOTTEN: u64 = 1000;
+
+/// How long the writer waits for requests before it looks after the file.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How many batches may come before the writer looks after the file all the same. They write
+/// less than is forgotten in one transaction, so that the past does not grow under any load.
+const MAX_BUSY_BATCHES: u32 = 4;
+
+/// An answer to somebody who asked; it may have gone meanwhile.
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
 /// A request to the writer, with whom to answer.
 pub(super) enum Request {
     /// Write or delete a key.
-    Write {
-        key: String,
-        /// Nothing deletes.
-        value: Option<Bytes>,
-        precondition: Precondition,
-        answer: oneshot::Sender<Result<Revision, StoreError>>,
-    },
+    Write(Write),
     /// Forget what was replaced up to a revision.
-    Compact { to: Revision, answer: oneshot::Sender<Result<(), StoreError>> },
+    Compact { to: Revision, answer: Answer<()> },
+    /// Keep more or less of the past from now on.
+    Retain(Retention),
+}
+
+/// A write that was asked for.
+pub(super) struct Write {
+    pub(super) key: String,
+    /// Nothing deletes.
+    pub(super) value: Option<Bytes>,
+    pub(super) precondition: Precondition,
+    pub(super) answer: Answer<Revision>,
 }
 
 pub(super) struct Writer {
-    pub(super) connection: Connection,
-    pub(super) path: PathBuf,
-    pub(super) state: database::State,
-    pub(super) ring: Arc<Ring>,
+    connection: Connection,
+    path: PathBuf,
+    state: database::State,
+    ring: Arc<Ring>,
+    clock: Clock,
+    window: Window,
+    /// Compactions that were asked for, in the order of their arrival.
+    compactions: VecDeque<(Revision, Answer<()>)>,
+    /// How many batches were served since the file was looked after.
+    busy: u32,
+    /// There is more to be done for the file than one step.
+    behind: bool,
 }
 
 /// A write that was carried out in the open transaction.
 struct Done {
     change: Arc<Change>,
-    answer: oneshot::Sender<Result<Revision, StoreError>>,
+    answer: Answer<Revision>,
 }
 
 impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        path: PathBuf,
+        state: database::State,
+        ring: Arc<Ring>,
+    ) -> Self {
+        let clock = Clock::real();
+        let window = Window::new(Retention::default(), clock.monotonic(), state.revision);
+        Self {
+            connection,
+            path,
+            state,
+            ring,
+            clock,
+            window,
+            compactions: VecDeque::new(),
+            busy: 0,
+            behind: false,
+        }
+    }
+
     /// Serves requests until all senders are gone.
     pub(super) fn run(mut self, requests: &Receiver<Request>) {
-        while let Ok(first) = requests.recv() {
-            let mut batch = vec![first];
-            while batch.len() < MAX_BATCH
-                && let Ok(next) = requests.try_recv()
-            {
-                batch.push(next);
+        loop {
+            let first = if self.compactions.is_empty() && !self.behind {
+                match requests.recv_timeout(IDLE) {
+                    Ok(first) => Some(first),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            } else {
+                match requests.try_recv() {
+                    Ok(first) => Some(first),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Disconnected) => break,
+                }
+            };
+            let idle = first.is_none();
+            if let Some(first) = first {
+                let mut batch = vec![first];
+                while batch.len() < MAX_BATCH
+                    && let Ok(next) = requests.try_recv()
+                {
+                    batch.push(next);
+                }
+                self.serve(batch);
             }
-            self.serve(batch);
+            self.compact_as_asked();
+            self.busy += 1;
+            if idle || self.busy >= MAX_BUSY_BATCHES {
+                self.busy = 0;
+                // What fails here (a full disk) is tried again the next time, and fails the
+                // writes that it concerns by themselves.
+                self.behind = self.look_after(idle).unwrap_or(false);
+            }
         }
         self.ring.close();
         // Leaves one file behind instead of a file and its log; a failure here loses nothing,
@@ -60,40 +136,25 @@ impl Writer {
     }
 
     fn serve(&mut self, batch: Vec<Request>) {
-        let mut writes = Vec::new();
-        let mut compactions = Vec::new();
+        let mut writes = Vec::with_capacity(batch.len());
         for request in batch {
             match request {
-                Request::Write { key, value, precondition, answer } => {
-                    writes.push((key, value, precondition, answer));
-                }
-                Request::Compact { to, answer } => compactions.push((to, answer)),
+                Request::Write(write) => writes.push(write),
+                Request::Compact { to, answer } => self.compactions.push_back((to, answer)),
+                Request::Retain(retention) => self.window.retain(retention),
             }
         }
         if !writes.is_empty() {
             self.write(writes);
         }
-        for (to, answer) in compactions {
-            // The asker may have gone; the compaction is done all the same.
-            let _ = answer.send(self.compact(to));
-        }
     }
 
-    #[expect(clippy::type_complexity, reason = "the fields of one variant, taken apart once")]
-    fn write(
-        &mut self,
-        writes: Vec<(
-            String,
-            Option<Bytes>,
-            Precondition,
-            oneshot::Sender<Result<Revision, StoreError>>,
-        )>,
-    ) {
+    fn write(&mut self, writes: Vec<Write>) {
         let mut done: Vec<Done> = Vec::with_capacity(writes.len());
         let mut refused = Vec::new();
         let mut revision = self.state.revision;
         let mut failure = self.begin().err();
-        for (key, value, precondition, answer) in writes {
+        for Write { key, value, precondition, answer } in writes {
             if let Some(error) = &failure {
                 refused.push((answer, error.clone()));
                 continue;
@@ -105,7 +166,7 @@ impl Writer {
                 }
                 Ok(Err(error)) => refused.push((answer, error)),
                 Err(error) => {
-                    let error = StoreError::of_database(&self.path, &error);
+                    let error = StoreError::of_write(&self.path, &error);
                     refused.push((answer, error.clone()));
                     failure = Some(error);
                 }
@@ -114,11 +175,13 @@ impl Writer {
         if failure.is_none()
             && let Err(error) = self.commit(revision)
         {
-            failure = Some(StoreError::of_database(&self.path, &error));
+            failure = Some(StoreError::of_write(&self.path, &error));
         }
         match failure {
             None => {
                 self.state.revision = revision;
+                let bytes = done.iter().map(|one| one.change.bytes()).sum();
+                self.window.note(self.clock.monotonic(), revision, bytes);
                 self.ring.push(done.iter().map(|one| Arc::clone(&one.change)).collect());
                 for one in done {
                     // The asker may have gone; the write stands all the same.
@@ -126,7 +189,8 @@ impl Writer {
                 }
             }
             Some(error) => {
-                // Nothing of the transaction stands, so nobody is told that it does.
+                // Nothing of the transaction stands, so nobody is told that it does. Where the
+                // database has rolled back by itself there is nothing left to roll back.
                 let _ = self.connection.execute_batch("rollback");
                 for one in done {
                     let _ = one.answer.send(Err(error.clone()));
@@ -139,16 +203,14 @@ impl Writer {
     }
 
     fn begin(&self) -> Result<(), StoreError> {
-        self.connection
-            .execute_batch("begin immediate")
-            .map_err(|error| StoreError::of_database(&self.path, &error))
+        database::begin(&self.connection).map_err(|error| StoreError::of_write(&self.path, &error))
     }
 
     fn commit(&self, revision: Revision) -> rusqlite::Result<()> {
         if revision != self.state.revision {
             database::set_meta(&self.connection, "revision", revision)?;
         }
-        self.connection.execute_batch("commit")
+        database::commit(&self.connection)
     }
 
     /// Carries out one write in the open transaction, if its precondition holds.
@@ -173,14 +235,43 @@ impl Writer {
         Ok(Ok(change))
     }
 
-    fn compact(&mut self, to: Revision) -> Result<(), StoreError> {
+    /// Carries out one step of the compaction that was asked for first.
+    fn compact_as_asked(&mut self) {
+        let Some((to, answer)) = self.compactions.pop_front() else { return };
         if to > self.state.revision {
-            return Err(StoreError::Future { asked: to, latest: self.state.revision });
+            let _ = answer.send(Err(StoreError::Future { asked: to, latest: self.state.revision }));
+            return;
         }
+        match self.forget(to) {
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
+            Ok(()) if self.state.compacted < to => self.compactions.push_front((to, answer)),
+            Ok(()) => {
+                let _ = answer.send(Ok(()));
+            }
+        }
+    }
+
+    /// Keeps the past and the file from growing, one step at a time; returns whether there is more
+    /// to do. Small steps wait until nobody writes.
+    fn look_after(&mut self, idle: bool) -> Result<bool, StoreError> {
+        let target = self.window.target(self.clock.monotonic());
+        if target >= self.state.compacted + if idle { 1 } else { MAX_FORGOTTEN } {
+            self.forget(target)?;
+        }
+        let more = database::shrink(&self.connection)
+            .map_err(|error| StoreError::of_write(&self.path, &error))?;
+        Ok(more || target > self.state.compacted + MAX_FORGOTTEN)
+    }
+
+    /// Forgets a stretch of the past, not beyond `to`.
+    fn forget(&mut self, to: Revision) -> Result<(), StoreError> {
         if to <= self.state.compacted {
             return Ok(());
         }
-        let at = |error: rusqlite::Error| StoreError::of_database(&self.path, &error);
+        let to = to.min(self.state.compacted + MAX_FORGOTTEN);
+        let at = |error: rusqlite::Error| StoreError::of_write(&self.path, &error);
         let transaction = self.connection.unchecked_transaction().map_err(at)?;
         database::compact(&transaction, self.state.compacted, to).map_err(at)?;
         transaction.commit().map_err(at)?;

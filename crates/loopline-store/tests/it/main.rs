@@ -1,6 +1,7 @@
 //! The store against a real file system.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod model;
 mod object;
 
 use std::sync::mpsc::sync_channel;

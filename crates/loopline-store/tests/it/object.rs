@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use loopline_store::object::{
-    Change, Durability, ListOptions, ObjectStore, Precondition, SqliteOptions, SqliteStore,
-    StoreError, restore,
+    Change, Durability, ListOptions, ObjectStore, Precondition, Retention, SqliteOptions,
+    SqliteStore, StoreError, restore,
 };
 
 fn value(text: &str) -> Bytes {
@@ -14,7 +15,7 @@ fn value(text: &str) -> Bytes {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap()
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 fn options(folder: &std::path::Path) -> SqliteOptions {
@@ -268,4 +269,57 @@ fn damage_is_refused_and_a_backup_restores() {
     fs_err::write(folder.path().join("foreign"), b"not a database").unwrap();
     let error = restore(folder.path(), &folder.path().join("foreign")).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn the_past_and_the_file_stay_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let durability = Durability::Ephemeral;
+        let options = SqliteOptions { durability, ..options(folder.path()) };
+        let store = SqliteStore::open(&options).unwrap();
+        let kept = Retention { changes: 500, age: Duration::from_secs(3600), bytes: 1 << 30 };
+        store.retain(kept).await.unwrap();
+        let mut revision = 0;
+        let mut largest = 0;
+        for round in 0..3000u32 {
+            let precondition =
+                if round == 0 { Precondition::Absent } else { Precondition::Revision(revision) };
+            let value = Bytes::from(vec![b'v'; 20_000]);
+            revision = store.put("a/x", value, precondition).await.unwrap();
+            if round.is_multiple_of(100) {
+                largest = largest.max(store.statistics().unwrap().changes);
+            }
+        }
+        let statistics = store.statistics().unwrap();
+        // A stretch of 1,000 is forgotten at a time, before four more batches at the latest.
+        assert!(largest <= 500 + 1000 + 8, "{largest} changes");
+        assert!(statistics.oldest >= 1000, "{statistics:?}");
+        // 60 MB were written; what is kept, and free pages up to their own bound, is less.
+        assert!(statistics.bytes < 50_000_000, "{statistics:?}");
+        assert!(matches!(
+            store.watch("a/", statistics.oldest - 1).await,
+            Err(StoreError::Compacted { .. })
+        ));
+        assert_eq!(store.get("a/x").await.unwrap().unwrap().revision, 3000);
+
+        // Two compactions at once, one of them for less, and one for what is yet to come.
+        let (first, second) = tokio::join!(store.compact(3000), store.compact(2000));
+        first.unwrap();
+        second.unwrap();
+        assert!(matches!(store.compact(3001).await, Err(StoreError::Future { .. })));
+        assert_eq!(store.statistics().unwrap().changes, 1);
+        let deadline = Duration::from_secs(60);
+        tokio::time::timeout(deadline, async {
+            // Every write lets the writer look after the file.
+            while store.statistics().unwrap().free_bytes > 17 * 1024 * 1024 {
+                revision = store
+                    .put("a/x", Bytes::from_static(b"v"), Precondition::Revision(revision))
+                    .await
+                    .unwrap();
+            }
+        })
+        .await
+        .expect("free pages are given back");
+    });
 }
