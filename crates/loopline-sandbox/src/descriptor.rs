@@ -18,13 +18,6 @@ pub(crate) enum Descriptor {
 }
 
 impl Descriptor {
-    /// Registers a descriptor for reading and writing, in the runtime that is entered.
-    pub(crate) fn watched(inner: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        // SAFETY: as in `watch` below.
-        Ok(unsafe { AsyncFd::register_with_interest(inner, interest)? })
-    }
-
     pub(crate) fn get(&self) -> io::Result<&OwnedFd> {
         match self {
             Self::Idle(inner) => Ok(inner),

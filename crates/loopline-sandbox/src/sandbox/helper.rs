@@ -76,6 +76,8 @@ struct Request {
     /// Whether the owner is root, who may map every user and set groups.
     by_root: bool,
     wants_tunnel: bool,
+    /// Whether the host has IPv6, so that the tunnel leads there too.
+    wants_ipv6: bool,
     hostname: OsString,
     old: String,
     plan: Vec<Operation>,
@@ -167,6 +169,7 @@ fn read(message: &[u8]) -> io::Result<Request> {
     let request = Request {
         by_root: message.number()? == 1,
         wants_tunnel: message.number()? == 1,
+        wants_ipv6: message.number()? == 1,
         hostname: message.bytes()?,
         old: message.bytes()?.to_string_lossy().into_owned(),
         plan: message.list(decode)?,
@@ -261,7 +264,14 @@ fn prepare(request: &Request) -> Result<(Vec<String>, Tunnel), Failed> {
     } else {
         Err(None)
     };
-    let notes = enter(&request.old, &request.plan)?;
+    let ipv6 = match &tunnel {
+        Ok(Some(_)) if request.wants_ipv6 => interfaces::add_ipv6(),
+        _ => Ok(()),
+    };
+    let mut notes = enter(&request.old, &request.plan)?;
+    if let Err(error) = ipv6 {
+        notes.push(format!("no IPv6: cannot give the tunnel an address ({error})"));
+    }
     step(drop_privileges(request.by_root), || "drop privileges".to_owned())?;
     Ok((notes, tunnel))
 }

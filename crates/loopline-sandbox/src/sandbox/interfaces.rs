@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -14,12 +14,30 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 pub(super) const JOB: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 /// The name server the job sees; the owner answers for it.
 pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
+/// The job's address where the host has IPv6, of a range that is unique to this use.
+const JOB_V6: Ipv6Addr = Ipv6Addr::new(0xfd6c, 0x6f6f, 0x706c, 0, 0, 0, 0, 2);
+const PREFIX_V6_BITS: u32 = 64;
 const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
 /// The largest packet of the tunnel, in bytes; large ones cost fewer system calls.
-pub(super) const TUNNEL_PACKET_BYTES: u16 = 16 * 1024;
+pub(super) const TUNNEL_PACKET_BYTES: u16 = 65520;
 
 const LOOPBACK: &CStr = c"lo";
 const TUNNEL: &CStr = c"tun0";
+
+/// The kernel's `in6_rtmsg`, of which libc keeps the fields to itself.
+#[repr(C)]
+struct Route6 {
+    destination: libc::in6_addr,
+    source: libc::in6_addr,
+    gateway: libc::in6_addr,
+    kind: u32,
+    destination_bits: u16,
+    source_bits: u16,
+    metric: u32,
+    info: libc::c_ulong,
+    flags: u32,
+    interface: libc::c_int,
+}
 
 /// Brings loopback up.
 pub(super) fn loopback() -> io::Result<()> {
@@ -90,6 +108,43 @@ fn call(on: &OwnedFd, code: libc::Ioctl, request: &mut libc::ifreq) -> io::Resul
     // SAFETY: all codes used here take a pointer to an `ifreq`, which outlives the call.
     let result = unsafe { libc::ioctl(on.as_raw_fd(), code, &raw mut *request) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives the tunnel an address of IPv6 and all that goes there.
+pub(super) fn add_ipv6() -> io::Result<()> {
+    let control = socket_with(AddressFamily::INET6, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: the name ends with a zero byte, and the call only reads it.
+    let index = unsafe { libc::if_nametoindex(TUNNEL.as_ptr()) };
+    if index == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let request = libc::in6_ifreq {
+        ifr6_addr: libc::in6_addr { s6_addr: JOB_V6.octets() },
+        ifr6_prefixlen: PREFIX_V6_BITS,
+        ifr6_ifindex: i32::try_from(index).map_err(io::Error::other)?,
+    };
+    // SAFETY: the code takes a pointer to an `in6_ifreq`, which outlives the call.
+    if unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let nowhere = libc::in6_addr { s6_addr: [0; 16] };
+    let route = Route6 {
+        destination: nowhere,
+        source: nowhere,
+        gateway: nowhere,
+        kind: 0,
+        destination_bits: 0,
+        source_bits: 0,
+        metric: 1,
+        info: 0,
+        flags: u32::from(libc::RTF_UP),
+        interface: request.ifr6_ifindex,
+    };
+    // SAFETY: the code takes a pointer to an `in6_rtmsg`, which outlives the call.
+    if unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCADDRT, &raw const route) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 fn default_route(control: &OwnedFd) -> io::Result<()> {

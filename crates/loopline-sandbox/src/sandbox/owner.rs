@@ -20,7 +20,7 @@ use super::serve::{
     DONE, GIVEN_INPUT, KILL_ALL, LISTEN, NULL_INPUT, SPAWN, TEAR_DOWN, TERMINAL, decode_error,
 };
 use super::spec::{Network, SandboxSpec};
-use super::uplink::Uplink;
+use super::uplink::{Uplink, has_ipv6};
 use super::view::{HostFacts, encode, plan};
 use crate::launch::output_pipe;
 use crate::machine::{Kind, Machine, MachineError, Teardown};
@@ -97,6 +97,7 @@ impl Sandbox {
         let request = Encoder::default()
             .number(u32::from(by_root))
             .number(u32::from(wants_tunnel))
+            .number(u32::from(wants_tunnel && has_ipv6()))
             .bytes(&spec.hostname)
             .bytes(secret_name().map_err(StartError::Prepare)?)
             .list(&plan, encode)
