@@ -11,6 +11,7 @@ pub mod label_selector;
 pub mod manifest;
 pub mod normal;
 pub mod openapi;
+pub mod pod_security;
 pub mod protobuf;
 pub mod resource;
 pub mod structural;

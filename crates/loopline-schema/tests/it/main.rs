@@ -6,6 +6,7 @@ mod defaults;
 mod guide;
 mod invalid;
 mod openapi;
+mod pod_security;
 mod protobuf;
 mod resource;
 mod structural;
