@@ -14,6 +14,7 @@ use loopline_schema::{Cause, FieldError};
 use serde_json::{Value, json};
 
 use crate::Server;
+use crate::admission::quota::Guard;
 use crate::admission::{Attributes, Operation};
 use crate::object;
 use crate::registry::Entry;
@@ -74,6 +75,10 @@ pub struct Allocation {
     allocator: Allocator,
     taken: Vec<Item>,
     unneeded: Vec<Item>,
+    /// What the write changes, for the quotas of its namespace.
+    place: Option<(Arc<Entry>, String)>,
+    /// Keeps others from adding to the namespace until the write is over.
+    quota: Option<Guard>,
 }
 
 impl Drop for Allocation {
@@ -244,6 +249,8 @@ impl Server {
             allocator: self.allocator().clone(),
             taken: Vec::new(),
             unneeded: Vec::new(),
+            place: Some((Arc::clone(&attributes.entry), attributes.namespace.clone())),
+            quota: self.check_quota(attributes).await?,
         };
         let writes = matches!(attributes.operation, Operation::Create | Operation::Update);
         if !writes || !is_service(&attributes.entry) || !attributes.subresource.is_empty() {
@@ -466,6 +473,11 @@ impl Server {
         for item in std::mem::take(&mut allocation.unneeded) {
             state.remove(&item);
         }
+        drop(state);
+        drop(allocation.quota.take());
+        if let Some((entry, namespace)) = allocation.place.take() {
+            self.refresh_quotas(&entry, &namespace);
+        }
     }
 
     /// Gives back what was reserved for a write that did not happen.
@@ -481,6 +493,7 @@ impl Server {
         if is_service(entry) {
             self.allocator().forget(object);
         }
+        self.refresh_quotas(entry, object::namespace(object));
     }
 }
 

@@ -39,6 +39,7 @@ impl Server {
         for service in self.list_all(&services, "", &Filter::default()).await?.objects {
             self.allocator().learn(&service);
         }
+        self.learn_quotas().await?;
         let namespaces = self.built_in_entry("", "v1", "namespaces")?;
         for name in NAMESPACES {
             let object = json!({"metadata": {"name": name}});

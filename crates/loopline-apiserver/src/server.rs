@@ -8,6 +8,7 @@ use loopline_store::object::{ObjectStore, SqliteStore, StoreError};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::quota::Quotas;
 use crate::admission::{Admission, Attributes};
 use crate::allocate::Allocator;
 use crate::auth::{AllowAll, Authentication, Authorizer};
@@ -63,6 +64,7 @@ struct Inner {
     registry: RwLock<Arc<Registry>>,
     documents: crate::documents::Documents,
     allocator: Allocator,
+    quotas: Quotas,
     prepared: OnceCell<()>,
     shutdown: CancellationToken,
 }
@@ -80,6 +82,7 @@ impl Server {
             registry: RwLock::new(Arc::new(Registry::built_in())),
             documents: crate::documents::Documents::default(),
             allocator: Allocator::default(),
+            quotas: Quotas::default(),
             prepared: OnceCell::new(),
             shutdown: CancellationToken::new(),
         }))
@@ -131,6 +134,11 @@ impl Server {
     /// Returns what is reserved of what there is only once.
     pub(crate) fn allocator(&self) -> &Allocator {
         &self.0.allocator
+    }
+
+    /// Returns which namespaces have quotas.
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.0.quotas
     }
 
     /// Returns whether the server was prepared.

@@ -1,6 +1,15 @@
 //! What may change or refuse a write before it is stored.
 
+pub(crate) mod account;
+mod amounts;
+pub(crate) mod limits;
 pub(crate) mod namespace;
+pub(crate) mod owner;
+pub(crate) mod quota;
+pub(crate) mod runtime;
+pub(crate) mod scheduling;
+pub(crate) mod security;
+pub(crate) mod storage;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -70,6 +79,13 @@ impl Attributes {
     pub fn is_kind(&self, group: &str, kind: &str) -> bool {
         let resource = &self.entry.resource;
         self.entry.custom().is_none() && resource.group == group && resource.kind == kind
+    }
+
+    /// Returns whether a pod is about to be made.
+    pub fn makes_pod(&self) -> bool {
+        self.operation == Operation::Create
+            && self.subresource.is_empty()
+            && self.is_kind("", "Pod")
     }
 
     /// Returns the refusal of the write.

@@ -3,32 +3,15 @@
 
 use serde_json::Value;
 
-use super::{Admission, AdmissionFuture, Attributes, Operation};
+use super::{Attributes, Operation};
 use crate::Server;
 use crate::status::{Result, Status};
 
 /// Namespaces that cannot be deleted.
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
-/// The step.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NamespaceLifecycle;
-
-impl Admission for NamespaceLifecycle {
-    fn name(&self) -> &'static str {
-        "NamespaceLifecycle"
-    }
-
-    fn mutate<'a>(
-        &'a self,
-        server: &'a Server,
-        attributes: &'a mut Attributes,
-    ) -> AdmissionFuture<'a> {
-        Box::pin(check(server, attributes))
-    }
-}
-
-async fn check(server: &Server, attributes: &Attributes) -> Result<()> {
+/// Refuses what may not happen to namespaces and in them.
+pub(crate) async fn check(server: &Server, attributes: &mut Attributes) -> Result<()> {
     let deletes = attributes.operation == Operation::Delete;
     if attributes.is_kind("", "Namespace") {
         if deletes && IMMORTAL.contains(&&*attributes.name) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use loopline_clock::Clock;
 use loopline_store::object::Precondition;
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ impl Call {
         for _ in 0..MAX_NAME_TRIES {
             let mut object = body.clone();
             if generated {
-                let name = self.generate_name(object::meta(&object, "generateName"));
+                let name = random_name(self.server.clock(), object::meta(&object, "generateName"));
                 object::set_meta(&mut object, "name", json!(name));
             }
             match self.try_create(object, managing).await {
@@ -167,23 +168,23 @@ impl Call {
         Ok(())
     }
 
-    fn generate_name(&self, base: &str) -> String {
-        let mut end = base.len().min(MAX_GENERATED_BASE);
-        while !base.is_char_boundary(end) {
-            end -= 1;
-        }
-        let mut bytes = [0; NAME_SUFFIX];
-        self.server.clock().fill_random(&mut bytes);
-        let letters = bytes
-            .iter()
-            .map(|byte| char::from(NAME_LETTERS[usize::from(*byte) % NAME_LETTERS.len()]));
-        base[..end].chars().chain(letters).collect()
-    }
-
     /// Returns whether objects of the resource are answered and never stored.
     fn is_virtual(&self) -> bool {
         !self.entry.serves("get") && !self.entry.serves("list")
     }
+}
+
+/// Returns a name that begins with `base` and ends in random letters.
+pub(crate) fn random_name(clock: &Clock, base: &str) -> String {
+    let mut end = base.len().min(MAX_GENERATED_BASE);
+    while !base.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut bytes = [0; NAME_SUFFIX];
+    clock.fill_random(&mut bytes);
+    let letters =
+        bytes.iter().map(|byte| char::from(NAME_LETTERS[usize::from(*byte) % NAME_LETTERS.len()]));
+    base[..end].chars().chain(letters).collect()
 }
 
 /// Who manages the fields of a write.

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod client;
+mod pods;
+mod quotas;
 mod rbac;
 mod services;
 mod support;

@@ -12,7 +12,6 @@ const EXAMPLES: usize = 2293;
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "tests are told where their data is")]
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn examples_of_kubernetes_pass_and_fail_as_they_do_there() {
     let Some(root) = std::env::var_os("LOOPLINE_CONFORMANCE") else {
         println!("skipped: LOOPLINE_CONFORMANCE is not set");
