@@ -23,7 +23,7 @@ use rustix::thread::{
 use super::protocol::{Decoder, Encoder, receive, send};
 use super::setup::{Failed, enter, is_plain, step};
 use super::view::{Operation, decode};
-use super::{interfaces, serve};
+use super::{filter, interfaces, serve};
 
 /// The hidden first argument that makes this binary the helper.
 pub(super) const ARGUMENT: &str = "__sandbox-init";
@@ -273,6 +273,9 @@ fn prepare(request: &Request) -> Result<(Vec<String>, Tunnel), Failed> {
         notes.push(format!("no IPv6: cannot give the tunnel an address ({error})"));
     }
     step(drop_privileges(request.by_root), || "drop privileges".to_owned())?;
+    if let Err(error) = filter::install() {
+        notes.push(format!("system calls are not filtered ({error})"));
+    }
     Ok((notes, tunnel))
 }
 

@@ -4,6 +4,7 @@
 //! single-threaded process, for the sandbox's first process. That one carries the operations out
 //! in fresh namespaces, starts what it is told, reaps, and ends with its owner.
 
+mod filter;
 mod fork_server;
 mod helper;
 mod interfaces;

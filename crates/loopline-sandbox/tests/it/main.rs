@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod confinement;
 mod host;
 mod network;
 mod sandbox;

@@ -13,7 +13,7 @@ use loopline_sandbox::{
 use crate::support::{bash, block_on, is_alive, read_all, read_line};
 
 /// A sandbox with a work folder, or `None` said aloud where the kernel allows none.
-fn start() -> Option<(tempfile::TempDir, Sandbox)> {
+pub(crate) fn start() -> Option<(tempfile::TempDir, Sandbox)> {
     let scratch = tempfile::tempdir().unwrap();
     fs_err::create_dir(scratch.path().join("work")).unwrap();
     let sandbox = start_in(scratch.path(), Network::None)?;
