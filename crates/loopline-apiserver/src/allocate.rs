@@ -476,6 +476,7 @@ impl Server {
         drop(state);
         drop(allocation.quota.take());
         if let Some((entry, namespace)) = allocation.place.take() {
+            self.configuration().written(&entry);
             self.refresh_quotas(&entry, &namespace);
         }
     }
@@ -493,6 +494,7 @@ impl Server {
         if is_service(entry) {
             self.allocator().forget(object);
         }
+        self.configuration().written(entry);
         self.refresh_quotas(entry, object::namespace(object));
     }
 }

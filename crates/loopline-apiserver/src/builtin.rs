@@ -1,6 +1,8 @@
 //! The steps of admission that every server has, in their order, which is Kubernetes' own.
 
 use crate::Server;
+use crate::admission::validator::Validators;
+use crate::admission::webhook::{Mutating, Validating};
 use crate::admission::{
     Admission, AdmissionFuture, Attributes, account, limits, namespace, owner, runtime, scheduling,
     security, storage,
@@ -106,5 +108,8 @@ pub(crate) fn admission() -> Vec<Box<dyn Admission>> {
     let mut all: Vec<Box<dyn Admission>> =
         steps.into_iter().map(|step| Box::new(step) as Box<dyn Admission>).collect();
     all.push(Box::new(Escalation));
+    all.push(Box::new(Mutating));
+    all.push(Box::new(Validating));
+    all.push(Box::new(Validators));
     all
 }

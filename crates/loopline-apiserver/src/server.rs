@@ -8,7 +8,9 @@ use loopline_store::object::{ObjectStore, SqliteStore, StoreError};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::cache::Cache;
 use crate::admission::quota::Quotas;
+use crate::admission::validator::Validator;
 use crate::admission::{Admission, Attributes};
 use crate::allocate::Allocator;
 use crate::auth::{AllowAll, Authentication, Authorizer};
@@ -30,6 +32,8 @@ pub struct Options {
     pub authorizer: Arc<dyn Authorizer>,
     /// The steps of admission, in their order.
     pub admission: Vec<Box<dyn Admission>>,
+    /// What decides about writes in this process, beside admission's own steps.
+    pub validators: Vec<Box<dyn Validator>>,
 }
 
 impl Options {
@@ -46,6 +50,7 @@ impl Options {
             authentication: Authentication::open(),
             authorizer: Arc::new(AllowAll),
             admission: crate::builtin::admission(),
+            validators: Vec::new(),
         })
     }
 }
@@ -65,6 +70,8 @@ struct Inner {
     documents: crate::documents::Documents,
     allocator: Allocator,
     quotas: Quotas,
+    configuration: Cache,
+    validators: Vec<Box<dyn Validator>>,
     prepared: OnceCell<()>,
     shutdown: CancellationToken,
 }
@@ -83,6 +90,8 @@ impl Server {
             documents: crate::documents::Documents::default(),
             allocator: Allocator::default(),
             quotas: Quotas::default(),
+            configuration: Cache::default(),
+            validators: options.validators,
             prepared: OnceCell::new(),
             shutdown: CancellationToken::new(),
         }))
@@ -136,6 +145,16 @@ impl Server {
         &self.0.allocator
     }
 
+    /// Returns what shapes admission, as it is kept in memory.
+    pub(crate) fn configuration(&self) -> &Cache {
+        &self.0.configuration
+    }
+
+    /// Returns the validators in this process.
+    pub(crate) fn validators(&self) -> &[Box<dyn Validator>] {
+        &self.0.validators
+    }
+
     /// Returns which namespaces have quotas.
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.0.quotas
@@ -156,8 +175,14 @@ impl Server {
     /// # Errors
     /// The refusal of a step.
     pub async fn admit_mutating(&self, attributes: &mut Attributes) -> Result<()> {
-        for step in &self.0.admission {
+        for (index, step) in self.0.admission.iter().enumerate() {
+            let before = step.reinvokes().then(|| attributes.object.clone());
             step.mutate(self, attributes).await?;
+            if before.is_some_and(|before| before != attributes.object) {
+                for earlier in &self.0.admission[..index] {
+                    earlier.mutate(self, attributes).await?;
+                }
+            }
         }
         Ok(())
     }

@@ -2,14 +2,19 @@
 
 pub(crate) mod account;
 mod amounts;
+pub(crate) mod cache;
 pub(crate) mod limits;
+mod matching;
 pub(crate) mod namespace;
 pub(crate) mod owner;
 pub(crate) mod quota;
+mod review;
 pub(crate) mod runtime;
 pub(crate) mod scheduling;
 pub(crate) mod security;
 pub(crate) mod storage;
+pub mod validator;
+pub(crate) mod webhook;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -102,6 +107,12 @@ pub type AdmissionFuture<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 
 pub trait Admission: Send + Sync + 'static {
     /// Returns the name under which the step is known.
     fn name(&self) -> &'static str;
+
+    /// Returns whether the steps before this one run again where it changed the object, as they
+    /// have not seen what it added.
+    fn reinvokes(&self) -> bool {
+        false
+    }
 
     /// Changes or refuses what is about to be written.
     fn mutate<'a>(

@@ -7,3 +7,4 @@ mod quotas;
 mod rbac;
 mod services;
 mod support;
+mod webhooks;
