@@ -132,7 +132,7 @@ async fn writes(binary: &Path, scratch: &Path) -> anyhow::Result<()> {
             let store = Arc::new(open(&fresh("store"))?);
             rates[0].push(load::puts(&store, writers, STRETCH).await?);
             drop(store);
-            let ours = Ours::InProcess(server(&fresh("in-process"))?);
+            let ours = Ours::InProcess(server(&fresh("in-process")).await?);
             rates[1].push(load::creates(&ours, writers, STRETCH).await?);
             drop(ours);
             let process = Process::start(binary, &fresh("http")).await?;
@@ -173,7 +173,7 @@ async fn reads(binary: &Path, scratch: &Path) -> anyhow::Result<()> {
     load::fill(process.address(), load::READ_OBJECTS).await?;
     println!("| reads, a second, 16 clients | in process | HTTP | load |");
     println!("|---|---|---|---|");
-    let ours = Ours::InProcess(server(&scratch.join("reads-in-process"))?);
+    let ours = Ours::InProcess(server(&scratch.join("reads-in-process")).await?);
     ours.fill(load::READ_OBJECTS).await?;
     for (name, path) in [
         ("GET", "/api/v1/namespaces/default/configmaps/fill-7"),
@@ -207,7 +207,7 @@ async fn watches(binary: &Path, scratch: &Path) -> anyhow::Result<()> {
     );
     println!("|---|---|---|---|---|---|");
     for &watchers in WATCHERS {
-        let ours = Ours::InProcess(server(&scratch.join(format!("watch-{watchers}")))?);
+        let ours = Ours::InProcess(server(&scratch.join(format!("watch-{watchers}"))).await?);
         let inside = watching::measure(&ours, watchers).await?;
         drop(ours);
         let data = scratch.join(format!("watch-http-{watchers}"));
@@ -235,10 +235,12 @@ fn open(folder: &Path) -> anyhow::Result<SqliteStore> {
 }
 
 /// Makes a server over a durable store.
-fn server(folder: &Path) -> anyhow::Result<Server> {
+async fn server(folder: &Path) -> anyhow::Result<Server> {
     let mut options = Options::ephemeral()?;
     options.store = Arc::new(open(folder)?);
-    Ok(Server::new(options))
+    let server = Server::new(options);
+    server.prepare().await.map_err(|status| anyhow::anyhow!("{status}"))?;
+    Ok(server)
 }
 
 fn median(sorted: &[f64]) -> f64 {
