@@ -17,7 +17,7 @@ pub use host::Host;
 pub use machine::{Kind, Machine, MachineError, Teardown};
 pub use process::{Output, Process, ProcessSpec, SpawnError, Stdin, WaitError, Waited};
 pub use sandbox::{
-    Bind, Network, Sandbox, SandboxSpec, StartError, Support, maybe_run_helper, probe,
-    remove_state, run_helper_before_main, warm_up,
+    Bind, Bounds, Enforced, Means, Network, Sandbox, SandboxSpec, StartError, Support, enforced,
+    maybe_run_helper, probe, remove_state, run_helper_before_main, warm_up,
 };
 pub use signal::Signal;

@@ -1,7 +1,7 @@
 //! `loopline doctor`: what this machine can do, and what to do about the rest.
 
 use loopline_clock::Clock;
-use loopline_sandbox::Support;
+use loopline_sandbox::{Bounds, Means, Support};
 use loopline_store::{Area, Policy};
 use loopline_units::show_bytes;
 use serde_json::json;
@@ -60,6 +60,29 @@ pub(crate) fn run(context: &Context<'_>) -> Outcome {
         Support::None { error, hint } => {
             let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
             say(false, "sandbox", &format!("{error}: jobs run on the host{hint}"));
+        }
+    }
+    let bounds = Bounds::of_machine();
+    let enforced = loopline_sandbox::enforced(&bounds);
+    let processes = format!("{} processes", bounds.processes);
+    let memory = format!("{} of memory", show_bytes(bounds.memory_bytes));
+    for (name, bound, means) in
+        [("processes", processes, enforced.processes), ("memory", memory, enforced.memory)]
+    {
+        match means {
+            Means::ControlGroup => {
+                say(true, name, &format!("{bound} for each sandbox, by control group"));
+            }
+            Means::ResourceLimit => {
+                say(true, name, &format!("{bound} for each sandbox, by resource limit"));
+            }
+            Means::None => say(
+                false,
+                name,
+                "not bounded in sandboxes: there is no control group this user may divide; \
+                 `systemd-run --user --scope` starts in one, and so does a service with \
+                 `Delegate=yes` and `DelegateSubgroup=`",
+            ),
         }
     }
     for (program, purpose) in PROGRAMS {

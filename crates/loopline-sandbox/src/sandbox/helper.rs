@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use fs_err as fs;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, set_parent_process_death_signal,
-    setrlimit,
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
@@ -78,6 +78,8 @@ struct Request {
     wants_tunnel: bool,
     /// Whether the host has IPv6, so that the tunnel leads there too.
     wants_ipv6: bool,
+    /// The most processes of the sandbox.
+    processes: u32,
     hostname: OsString,
     old: String,
     plan: Vec<Operation>,
@@ -170,6 +172,7 @@ fn read(message: &[u8]) -> io::Result<Request> {
         by_root: message.number()? == 1,
         wants_tunnel: message.number()? == 1,
         wants_ipv6: message.number()? == 1,
+        processes: message.number()?,
         hostname: message.bytes()?,
         old: message.bytes()?.to_string_lossy().into_owned(),
         plan: message.list(decode)?,
@@ -272,7 +275,7 @@ fn prepare(request: &Request) -> Result<(Vec<String>, Tunnel), Failed> {
     if let Err(error) = ipv6 {
         notes.push(format!("no IPv6: cannot give the tunnel an address ({error})"));
     }
-    step(drop_privileges(request.by_root), || "drop privileges".to_owned())?;
+    step(drop_privileges(request), || "drop privileges".to_owned())?;
     if let Err(error) = filter::install() {
         notes.push(format!("system calls are not filtered ({error})"));
     }
@@ -280,8 +283,8 @@ fn prepare(request: &Request) -> Result<(Vec<String>, Tunnel), Failed> {
 }
 
 /// Gives up every capability for good, so that nothing started here ever has one.
-fn drop_privileges(may_set_groups: bool) -> io::Result<()> {
-    if may_set_groups {
+fn drop_privileges(request: &Request) -> io::Result<()> {
+    if request.by_root {
         rustix::thread::set_thread_groups(&[])?;
     }
     for capability in 0..64 as libc::c_ulong {
@@ -304,6 +307,10 @@ fn drop_privileges(may_set_groups: bool) -> io::Result<()> {
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    // Root is not bound by this one, but by the sandbox's control group.
+    let own = getrlimit(Resource::Nproc);
+    let most = own.maximum.map_or(request.processes.into(), |it| it.min(request.processes.into()));
+    setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) })?;
     // The job runs as the same user: it must not trace the process that rules it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())

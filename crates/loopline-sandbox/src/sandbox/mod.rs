@@ -6,6 +6,7 @@
 
 mod filter;
 mod fork_server;
+mod group;
 mod helper;
 mod interfaces;
 mod layers;
@@ -23,7 +24,7 @@ mod view;
 
 pub use helper::{maybe_run_helper, run_helper_before_main};
 pub use owner::{Sandbox, StartError, warm_up};
-pub use probe::{Support, probe};
+pub use probe::{Support, enforced, probe};
 pub(crate) use remote::Remote;
 pub use removal::remove_state;
-pub use spec::{Bind, Network, SandboxSpec};
+pub use spec::{Bind, Bounds, Enforced, Means, Network, SandboxSpec};

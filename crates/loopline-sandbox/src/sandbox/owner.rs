@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::pidfd_send_signal;
 
 use super::fork_server;
+use super::group::Group;
 use super::helper::{FAILED, READY, STARTED};
 use super::layers::Layers;
 use super::protocol::{Decoder, Encoder, receive, send};
@@ -19,7 +20,7 @@ use super::remote::Remote;
 use super::serve::{
     DONE, GIVEN_INPUT, KILL_ALL, LISTEN, NULL_INPUT, SPAWN, TEAR_DOWN, TERMINAL, decode_error,
 };
-use super::spec::{Network, SandboxSpec};
+use super::spec::{Enforced, Network, SandboxSpec};
 use super::uplink::{Uplink, has_ipv6};
 use super::view::{HostFacts, encode, plan};
 use crate::launch::output_pipe;
@@ -34,6 +35,7 @@ const LIMIT_MS: u64 = 10_000;
 #[derive(Debug)]
 pub struct Sandbox {
     notes: Vec<String>,
+    enforced: Enforced,
     spec: SandboxSpec,
     layers: Layers,
     inside: Mutex<Option<Inside>>,
@@ -46,6 +48,7 @@ struct Inside {
     /// A descriptor of the first process.
     end: OwnedFd,
     _uplink: Option<Uplink>,
+    _group: Group,
 }
 
 /// A sandbox that could not be started.
@@ -98,22 +101,30 @@ impl Sandbox {
             .number(u32::from(by_root))
             .number(u32::from(wants_tunnel))
             .number(u32::from(wants_tunnel && has_ipv6()))
+            .number(spec.bounds.processes)
             .bytes(&spec.hostname)
             .bytes(secret_name().map_err(StartError::Prepare)?)
             .list(&plan, encode)
             .finish();
+        let mut group = Group::create(&spec.bounds);
         fork_server::ask(&request, theirs.as_fd())?;
         drop(theirs);
-        let ready = await_ready(&ours)?;
+        let ready = await_ready(&ours, &mut group)?;
+        let enforced = group.enforced();
         let uplink = ready.tunnel.map(Uplink::start).transpose().map_err(StartError::Talk)?;
-        let inside = Inside { control: ours, end: ready.end, _uplink: uplink };
-        Ok(Self { notes: ready.notes, spec, layers, inside: Mutex::new(Some(inside)) })
+        let inside = Inside { control: ours, end: ready.end, _uplink: uplink, _group: group };
+        Ok(Self { notes: ready.notes, enforced, spec, layers, inside: Mutex::new(Some(inside)) })
     }
 
     /// Returns what is otherwise than asked for, in words: folders that are read-only or missing,
     /// a network that is not there.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Returns which of its bounds the sandbox is kept to.
+    pub fn enforced(&self) -> Enforced {
+        self.enforced
     }
 
     /// Sends a request with an answer socket of its own, and returns our end of it.
@@ -226,7 +237,7 @@ impl Machine for Sandbox {
             let orphans = answer.number().and_then(|_| answer.number()).unwrap_or_default();
             found.orphans_killed = usize::try_from(orphans).unwrap_or_default();
         }
-        if let Some(Inside { control, end, _uplink }) = inside {
+        if let Some(Inside { control, end, _uplink, _group }) = inside {
             // The first process is gone when the kernel has ended everything inside.
             drop(control);
             if !wait_readable(&end, LIMIT_MS) {
@@ -288,8 +299,9 @@ struct Ready {
 }
 
 /// Waits until the first process is ready.
-fn await_ready(socket: &OwnedFd) -> Result<Ready, StartError> {
+fn await_ready(socket: &OwnedFd, group: &mut Group) -> Result<Ready, StartError> {
     let mut end = None;
+    let mut not_bounded = None;
     loop {
         if !wait_readable(socket, LIMIT_MS) {
             if let Some(end) = end {
@@ -301,11 +313,17 @@ fn await_ready(socket: &OwnedFd) -> Result<Ready, StartError> {
         let (message, descriptors) = received.ok_or(StartError::HelperEnded)?;
         let mut message = Decoder::new(&message);
         match message.number().map_err(StartError::Talk)? {
-            STARTED => end = descriptors.into_iter().next(),
+            STARTED => {
+                end = descriptors.into_iter().next();
+                if let Some(Err(error)) = end.as_ref().and_then(number).map(|it| group.admit(&it)) {
+                    not_bounded = Some(format!("not bounded by a control group: {error}"));
+                }
+            }
             READY => {
-                let notes = message
+                let mut notes: Vec<_> = message
                     .list(|message| Ok(message.bytes()?.to_string_lossy().into_owned()))
                     .map_err(StartError::Talk)?;
+                notes.extend(not_bounded);
                 let end = end.ok_or(StartError::HelperEnded)?;
                 return Ok(Ready { end, notes, tunnel: descriptors.into_iter().next() });
             }
@@ -324,6 +342,13 @@ fn await_ready(socket: &OwnedFd) -> Result<Ready, StartError> {
             _ => return Err(StartError::Talk(io::ErrorKind::InvalidData.into())),
         }
     }
+}
+
+/// Reads which process a descriptor is of.
+fn number(process: &OwnedFd) -> Option<String> {
+    let path = format!("/proc/self/fdinfo/{}", process.as_raw_fd());
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| Some(line.strip_prefix("Pid:")?.trim().to_owned()))
 }
 
 fn wait_readable(socket: &OwnedFd, limit_ms: u64) -> bool {

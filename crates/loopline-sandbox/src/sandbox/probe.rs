@@ -4,8 +4,9 @@ use std::path::Path;
 
 use fs_err as fs;
 
+use super::group::Group;
 use super::owner::{Sandbox, StartError};
-use super::spec::{Network, SandboxSpec};
+use super::spec::{Bounds, Enforced, Network, SandboxSpec};
 use crate::machine::Machine as _;
 
 /// What this machine offers.
@@ -35,6 +36,7 @@ pub fn probe(scratch: &Path) -> Support {
         scaffolds: Vec::new(),
         hostname: "probe".to_owned(),
         network: Network::User,
+        bounds: Bounds::of_machine(),
     };
     match Sandbox::start(&spec) {
         Ok(sandbox) => {
@@ -46,6 +48,11 @@ pub fn probe(scratch: &Path) -> Support {
         }
         Err(error) => Support::None { hint: hint(), error },
     }
+}
+
+/// Says which of `bounds` a sandbox of this process would be kept to.
+pub fn enforced(bounds: &Bounds) -> Enforced {
+    Group::create(bounds).enforced()
 }
 
 /// Names the setting that keeps user namespaces away.

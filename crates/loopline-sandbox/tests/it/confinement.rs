@@ -1,11 +1,13 @@
 //! What a job may not do to the machine, and that it can still do its work.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
-use loopline_sandbox::{Machine as _, Output, ProcessSpec, Sandbox};
+use loopline_sandbox::{Bounds, Machine as _, Means, Network, Output, ProcessSpec, Sandbox};
 
-use crate::sandbox::{run, start};
-use crate::support::{bash, read_all};
+use crate::sandbox::{run, spec, start, start_as};
+use crate::support::{bash, block_on, read_all, read_line};
 
 fn has(sandbox: &Sandbox, program: &str) -> bool {
     let script = format!(
@@ -118,4 +120,68 @@ fn ordinary_work_goes_on() {
             assert_eq!(run(&sandbox, &format!("{{ {script}; }} 2>&1")), expected, "{program}");
         }
     }
+}
+
+/// A sandbox that may have few processes; `None`, said aloud, where nothing keeps it to that.
+fn start_small(processes: u32) -> Option<(tempfile::TempDir, Sandbox)> {
+    let scratch = tempfile::tempdir().unwrap();
+    fs_err::create_dir(scratch.path().join("work")).unwrap();
+    let bounds = Bounds { processes, ..Bounds::of_machine() };
+    let sandbox =
+        start_as(&loopline_sandbox::SandboxSpec { bounds, ..spec(scratch.path(), Network::None) })?;
+    if sandbox.enforced().processes == Means::None {
+        println!("SKIPPED: this kernel gives this user no bound on processes");
+        return None;
+    }
+    has(&sandbox, "perl").then_some((scratch, sandbox))
+}
+
+#[test]
+fn a_fork_bomb_fails_and_ends_with_its_sandbox() {
+    let Some((_scratch, sandbox)) = start_small(64) else { return };
+    // One that gives up: its step is red.
+    let script = "exec perl -e 'while (1) { $p = fork; exit 3 unless defined $p; \
+                  $p or do { close STDOUT; sleep 1000 } }'";
+    let mut process = sandbox.spawn(&bash(script, Path::new("/"))).unwrap();
+    assert_eq!(block_on(process.wait()).unwrap().code(), Some(3));
+    let killed = sandbox.teardown().unwrap().orphans_killed;
+    assert!((32..64).contains(&killed), "{killed}");
+
+    // One that does not, in every process of it.
+    let Some((_scratch, sandbox)) = start_small(64) else { return };
+    let script = "exec perl -e '$| = 1; while (1) { defined fork or \
+                  do { print \"full $$\\n\"; sleep 1000 } }'";
+    let mut process = sandbox.spawn(&bash(script, Path::new("/"))).unwrap();
+    let mut output = File::from(process.take_output().unwrap());
+    assert!(read_line(&mut output).starts_with("full "));
+    let killed = sandbox.teardown().unwrap().orphans_killed;
+    assert!((32..64).contains(&killed), "{killed}");
+    // Everybody who held the pipe is gone.
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+}
+
+#[test]
+fn nothing_is_left_of_the_control_groups() {
+    let Some((_scratch, sandbox)) = start() else { return };
+    let name = format!("/loopline-{}-", std::process::id());
+    let folders: Vec<_> = run(&sandbox, "cat /proc/self/cgroup")
+        .lines()
+        .filter(|line| line.contains(&name))
+        .map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (controller, path) = (fields.next().unwrap(), fields.next().unwrap());
+            Path::new("/sys/fs/cgroup").join(controller).join(path.trim_start_matches('/'))
+        })
+        .collect();
+    let enforced = sandbox.enforced();
+    if ![enforced.processes, enforced.memory].contains(&Means::ControlGroup) {
+        assert!(folders.is_empty(), "{folders:?}");
+        println!("SKIPPED: there is no control group this user may divide");
+        return;
+    }
+    assert!(!folders.is_empty());
+    assert!(folders.iter().all(|folder| folder.exists()), "{folders:?}");
+    sandbox.teardown().unwrap();
+    assert!(!folders.iter().any(|folder| folder.exists()), "{folders:?}");
 }

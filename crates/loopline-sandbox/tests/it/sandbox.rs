@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use loopline_sandbox::{
-    Bind, Host, Kind, Machine, Network, Output, ProcessSpec, Sandbox, SandboxSpec, Signal,
+    Bind, Bounds, Host, Kind, Machine, Network, Output, ProcessSpec, Sandbox, SandboxSpec, Signal,
     SpawnError, StartError,
 };
 
@@ -20,7 +20,7 @@ pub(crate) fn start() -> Option<(tempfile::TempDir, Sandbox)> {
     Some((scratch, sandbox))
 }
 
-fn spec(scratch: &Path, network: Network) -> SandboxSpec {
+pub(crate) fn spec(scratch: &Path, network: Network) -> SandboxSpec {
     SandboxSpec {
         state: scratch.join("state"),
         pool: Some(scratch.join("pool")),
@@ -33,11 +33,16 @@ fn spec(scratch: &Path, network: Network) -> SandboxSpec {
         scaffolds: vec!["/build".into()],
         hostname: "box".to_owned(),
         network,
+        bounds: Bounds::of_machine(),
     }
 }
 
 pub(crate) fn start_in(scratch: &Path, network: Network) -> Option<Sandbox> {
-    match Sandbox::start(&spec(scratch, network)) {
+    start_as(&spec(scratch, network))
+}
+
+pub(crate) fn start_as(spec: &SandboxSpec) -> Option<Sandbox> {
+    match Sandbox::start(spec) {
         Ok(sandbox) => Some(sandbox),
         Err(StartError::Refused { step, source })
             if step == "create the namespaces" || step == "mount /proc" =>
@@ -400,7 +405,8 @@ fn unprivileged_users_get_sandboxes_too() {
     let args = ["--reuid=65534", "--regid=65534", "--clear-groups"];
     spec.args = args.into_iter().map(Into::into).collect();
     spec.args.push(copy.into());
-    spec.args.extend(["sandbox::".into(), "--nocapture".into()]);
+    let which = ["sandbox::", "confinement::", "network::", "--nocapture"];
+    spec.args.extend(which.map(Into::into));
     let mut process = match host.spawn(&spec) {
         Err(SpawnError::NotFound { .. }) => {
             println!("SKIPPED: setpriv is not installed");

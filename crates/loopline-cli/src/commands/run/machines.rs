@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use loopline_runner::host::{Folders, HostError, Machines};
-use loopline_sandbox::{Bind, Host, Machine, Network, Sandbox, SandboxSpec, Support, probe};
+use loopline_sandbox::{
+    Bind, Bounds, Host, Machine, Network, Sandbox, SandboxSpec, Support, probe,
+};
 use loopline_store::{Area, DataFolder};
 use loopline_workflow::run::JobKey;
 
@@ -62,6 +64,7 @@ impl InSandbox {
             scaffolds: folders.job.ancestors().nth(2).map(Path::to_owned).into_iter().collect(),
             hostname: "loopline".to_owned(),
             network: if self.network { Network::User } else { Network::None },
+            bounds: Bounds::of_machine(),
         }
     }
 }
