@@ -12,6 +12,7 @@ use loopline_sandbox::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::record::StepLog;
 use crate::cancel::{Cancel, Level};
 
 /// How much output is read at once.
@@ -47,30 +48,36 @@ pub(crate) enum Stopped {
     Cancelled,
 }
 
-/// Takes output as it comes.
-pub(crate) type Sink = Box<dyn FnMut(&[u8]) + Send>;
-
 /// The output of an ended process that something it started still holds open.
 ///
 /// A server started with `&` keeps writing long after its step; were the pipe closed, it would
 /// die of it, and were nobody reading, it would hang.
 pub(crate) struct Lingering {
     pipe: OwnedFd,
-    sink: Sink,
+    log: StepLog,
 }
 
 impl Lingering {
-    /// Keeps reading `pipe` into `sink`.
-    pub(crate) fn new(pipe: OwnedFd, sink: Sink) -> Self {
-        Self { pipe, sink }
+    /// Keeps reading `pipe` into `log`.
+    pub(crate) fn new(pipe: OwnedFd, log: StepLog) -> Self {
+        Self { pipe, log }
     }
 
-    /// Reads what is there; returns whether there may be more one day.
+    /// Reads what is there; returns whether there may be more one day. The last line of all may
+    /// lack its end.
     fn read(&mut self, buffer: &mut [u8]) -> bool {
+        let goes_on = self.read_some(buffer);
+        if !goes_on {
+            self.log.end();
+        }
+        goes_on
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> bool {
         for _ in 0..LINGERING_CHUNKS {
             match rustix::io::read(&self.pipe, &mut *buffer) {
                 Ok(0) => return false,
-                Ok(count) => (self.sink)(&buffer[..count]),
+                Ok(count) => self.log.write(&buffer[..count]),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return true,
                 Err(_) => return false,
@@ -84,7 +91,9 @@ impl Lingering {
 pub(crate) fn finish(lingering: &mut Vec<Lingering>) {
     let mut buffer = vec![0; CHUNK_BYTES];
     for mut one in lingering.drain(..) {
-        one.read(&mut buffer);
+        if one.read(&mut buffer) {
+            one.log.end();
+        }
     }
 }
 

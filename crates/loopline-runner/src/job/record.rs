@@ -132,6 +132,11 @@ impl StepLog {
 
     /// Writes what is left.
     pub(crate) fn close(mut self) {
+        self.end();
+    }
+
+    /// Ends the last line of a process that nobody waits for.
+    pub(crate) fn end(&mut self) {
         self.pipeline.finish(&mut self.sink);
     }
 }

@@ -241,7 +241,7 @@ impl Strand {
             let number = self.log.as_ref().map_or(0, StepLog::number);
             let mut rest = StepLog::open(&self.job, number);
             rest.heed(&running.env, &self.layers);
-            self.lingering.push(Lingering::new(pipe, Box::new(move |bytes| rest.write(bytes))));
+            self.lingering.push(Lingering::new(pipe, rest));
         }
         let status = process.try_wait().map_err(std::io::Error::other)?;
         let exit_code = status.map(exit_code);

@@ -282,6 +282,24 @@ fn a_server_in_the_background_of_a_shell_lives_until_the_job_ends() {
 }
 
 #[test]
+fn what_is_written_after_a_step_is_kept_to_its_last_unended_line() {
+    let case = Case::new(
+        r"
+on: push
+jobs:
+  job:
+    runs-on: ubuntu-latest
+    steps:
+      - run: (while ! test -e go; do sleep 0.01; done; printf 'last words'; touch gone) &
+      - run: touch go; while ! test -e gone; do sleep 0.01; done
+",
+    );
+    case.run();
+    let story = case.story();
+    assert!(story.contains("last words\n"), "{story}");
+}
+
+#[test]
 fn output_without_end_takes_no_memory_and_is_not_lost() {
     static BYTES: AtomicUsize = AtomicUsize::new(0);
     let case = Case::steps("- run: head -c 50000000 /dev/zero | tr '\\0' 'x' | fold -w 99");
