@@ -25,6 +25,7 @@ mod server;
 pub mod status;
 pub mod storage;
 mod strategy;
+pub mod stream;
 pub mod subresource;
 pub mod verbs;
 

@@ -17,6 +17,7 @@ use crate::auth::{AllowAll, Authentication, Authorizer};
 use crate::registry::Registry;
 use crate::status::Result;
 use crate::storage::{Open, SharedStore, Vault};
+use crate::stream::{Node, Places};
 
 /// What a server is made of.
 pub struct Options {
@@ -34,6 +35,8 @@ pub struct Options {
     pub admission: Vec<Box<dyn Admission>>,
     /// What decides about writes in this process, beside admission's own steps.
     pub validators: Vec<Box<dyn Validator>>,
+    /// Who runs pods, where somebody does.
+    pub node: Option<Arc<dyn Node>>,
 }
 
 impl Options {
@@ -51,6 +54,7 @@ impl Options {
             authorizer: Arc::new(AllowAll),
             admission: crate::builtin::admission(),
             validators: Vec::new(),
+            node: None,
         })
     }
 }
@@ -66,6 +70,8 @@ struct Inner {
     authentication: Authentication,
     authorizer: Arc<dyn Authorizer>,
     admission: Vec<Box<dyn Admission>>,
+    node: Option<Arc<dyn Node>>,
+    streams: Places,
     registry: RwLock<Arc<Registry>>,
     documents: crate::documents::Documents,
     allocator: Allocator,
@@ -86,6 +92,8 @@ impl Server {
             authentication: options.authentication,
             authorizer: options.authorizer,
             admission: options.admission,
+            node: options.node,
+            streams: Places::default(),
             registry: RwLock::new(Arc::new(Registry::built_in())),
             documents: crate::documents::Documents::default(),
             allocator: Allocator::default(),
@@ -120,6 +128,16 @@ impl Server {
     /// Returns who decides who may do what.
     pub fn authorizer(&self) -> &Arc<dyn Authorizer> {
         &self.0.authorizer
+    }
+
+    /// Returns who runs pods, where somebody does.
+    pub fn node(&self) -> Option<Arc<dyn Node>> {
+        self.0.node.clone()
+    }
+
+    /// Returns the places for streams.
+    pub(crate) fn streams(&self) -> &Places {
+        &self.0.streams
     }
 
     /// Returns the resources that are served now.

@@ -14,6 +14,9 @@ pub mod scale;
 /// Subresources whose body is the object itself.
 const PARTS: &[&str] = &["status", "finalize", "approval", "ephemeralcontainers", "resize"];
 
+/// Subresources that are streams of bytes.
+const STREAMS: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
+
 /// Answers a request for a subresource.
 pub(crate) async fn answer<B>(mut call: Call, verb: &str, asked: Asked, body: B) -> Result<Reply>
 where
@@ -31,6 +34,9 @@ where
     }
     if PARTS.contains(&&*name) {
         return object_verb(call, verb, &asked, body).await;
+    }
+    if STREAMS.contains(&&*name) {
+        return crate::stream::answer(call, verb, asked, body).await;
     }
     let form = asked.accept.choose()?;
     let object: Value = match &*name {

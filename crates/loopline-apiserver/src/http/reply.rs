@@ -1,7 +1,5 @@
 //! Replies: bodies, headers, encodings.
 
-use std::convert::Infallible;
-
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WARNING};
 use http_body_util::BodyExt as _;
@@ -11,15 +9,15 @@ use serde_json::Value;
 use crate::request::media::Encoding;
 use crate::status::Status;
 
-/// The body of a reply; it never fails on our side of the connection.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// The body of a reply. It fails where what it is passed on from does.
+pub type Body = UnsyncBoxBody<Bytes, tower::BoxError>;
 
 /// A reply.
 pub type Reply = http::Response<Body>;
 
 /// Returns a body that is there as a whole.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    http_body_util::Full::new(bytes.into()).boxed_unsync()
+    http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Returns a reply with a JSON or YAML object.

@@ -1,6 +1,5 @@
 //! Requests for resources: the verb, its body, and the form of the answer.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -265,7 +264,7 @@ async fn watch_reply(call: Call) -> Result<Reply> {
             let event = next_event(&mut watch, &printer, representation, &mut begun).await?;
             Some((event, (watch, printer, begun)))
         });
-    let frames = events.map(|line| Ok::<_, Infallible>(Frame::data(Bytes::from(line))));
+    let frames = events.map(|line| Ok(Frame::data(Bytes::from(line))));
     let body: Body = BodyExt::boxed_unsync(StreamBody::new(frames));
     let mut reply = reply::raw(200, "application/json", Vec::new());
     *reply.body_mut() = body;
