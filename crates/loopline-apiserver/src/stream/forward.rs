@@ -115,9 +115,7 @@ impl Forward {
             while let Some(Ok(message)) = source.next().await {
                 match message {
                     Message::Binary(bytes) => {
-                        if to_far.write_all(&bytes).await.is_err() {
-                            return;
-                        }
+                        let Ok(()) = to_far.write_all(&bytes).await else { return };
                     }
                     Message::Close(_) => {
                         let _ = source.next().await;

@@ -183,7 +183,8 @@ async fn to_service(call: &Call, place: &Place<'_>) -> Result<Connection> {
         (asked, ports) => ports
             .iter()
             .find(|port| {
-                port["name"].as_str().unwrap_or("") == asked || port["port"].to_string() == asked
+                port["name"].as_str().unwrap_or("") == asked
+                    || asked.parse().is_ok_and(|number: u64| port["port"] == number)
             })
             .ok_or_else(|| {
                 Status::unavailable(format!(

@@ -3,9 +3,12 @@
 
 mod client;
 mod crash;
+mod fuzz;
+mod node;
 mod pods;
 mod quotas;
 mod rbac;
 mod services;
+mod streams;
 mod support;
 mod webhooks;

@@ -109,7 +109,11 @@ pub(crate) struct Served {
 impl Served {
     /// Starts to serve.
     pub(crate) async fn new() -> Self {
-        let server = server();
+        Self::of(server()).await
+    }
+
+    /// Starts to serve a server.
+    pub(crate) async fn of(server: Server) -> Self {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.address();
         tokio::spawn(serve(server.clone(), listener));
@@ -134,6 +138,35 @@ impl Served {
         };
         let text = [stdout, stderr].concat();
         Some((status.success(), String::from_utf8(text).unwrap()))
+    }
+
+    /// Starts a script in the home folder, in which `kubectl` asks this server.
+    pub(crate) fn spawn(&self, script: &str) -> tokio::process::Child {
+        let config = self.home.path().join("kubeconfig");
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{{name: a, cluster: \
+             {{server: \"http://{}\"}}}}]\ncontexts: [{{name: a, context: {{cluster: a, user: \
+             a}}}}]\nusers: [{{name: a, user: {{}}}}]\n",
+            self.address
+        );
+        fs_err::write(&config, text).unwrap();
+        tokio::process::Command::new("sh")
+            .args(["-c", script])
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", config)
+            .current_dir(self.home.path())
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+
+    /// Runs a script; returns its exit status and what it printed.
+    pub(crate) async fn shell(&self, script: &str) -> (i32, String) {
+        let output = self.spawn(script).wait_with_output().await.unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     }
 }
 

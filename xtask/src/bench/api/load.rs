@@ -134,7 +134,15 @@ impl Client {
                     .body(Full::new(Bytes::from(body)))?;
                 let reply = server.handle(request, User::administrator()).await;
                 let code = reply.status().as_u16();
-                Ok((code, reply.into_body().collect().await?.to_bytes()))
+                Ok((
+                    code,
+                    reply
+                        .into_body()
+                        .collect()
+                        .await
+                        .map_err(anyhow::Error::from_boxed)?
+                        .to_bytes(),
+                ))
             }
         }
     }

@@ -77,7 +77,8 @@ impl Events {
     async fn next(&mut self) -> anyhow::Result<Bytes> {
         match self {
             Self::InProcess(body) => {
-                let frame = body.frame().await.context("the watch ended")??;
+                let frame = body.frame().await.context("the watch ended")?;
+                let frame = frame.map_err(anyhow::Error::from_boxed)?;
                 frame.into_data().ok().context("a frame of data")
             }
             Self::Http(wire) => Ok(wire.chunk().await?.context("the watch ended")?.into()),

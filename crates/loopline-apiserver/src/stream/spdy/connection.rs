@@ -189,7 +189,7 @@ impl Connection {
         accept: &mut (impl FnMut(Incoming) -> Result<Option<Work>, Refusal> + Send),
     ) -> Result<(), Broken> {
         // Clients number their streams upwards, with odd numbers.
-        if id % 2 == 0 || id <= self.last {
+        if id.is_multiple_of(2) || id <= self.last {
             return Err(Broken);
         }
         self.last = id;
