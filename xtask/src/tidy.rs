@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("loopline-git", 3),
     ("loopline-sandbox", 3),
     ("loopline-store", 3),
+    ("loopline-tls", 3),
     ("loopline-runner", 3),
     ("loopline-apiserver", 4),
     ("loopline-workloads", 4),

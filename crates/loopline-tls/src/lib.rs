@@ -1,0 +1,16 @@
+//! Certificates, and the one way connections are encrypted: rustls with ring.
+//!
+//! An [`Authority`] lives in a folder and issues certificates; [`server_config`] makes of one what
+//! a listener needs; [`Subject`] says whom a client's certificate names. Files that hold keys are
+//! written by [`write_private`] and checked by [`read_private`].
+
+mod authority;
+mod private;
+mod server;
+mod subject;
+
+pub use authority::{Authority, AuthorityError, Identity};
+pub use private::{PrivateError, read_private, write_private};
+pub use rustls;
+pub use server::server_config;
+pub use subject::Subject;
