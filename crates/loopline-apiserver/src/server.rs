@@ -13,7 +13,7 @@ use crate::admission::quota::Quotas;
 use crate::admission::validator::Validator;
 use crate::admission::{Admission, Attributes};
 use crate::allocate::Allocator;
-use crate::auth::{AllowAll, Authentication, Authorizer};
+use crate::auth::{AllowAll, AuditLog, Authentication, Authorizer};
 use crate::registry::Registry;
 use crate::status::Result;
 use crate::storage::{Open, SharedStore, Vault};
@@ -31,6 +31,8 @@ pub struct Options {
     pub authentication: Authentication,
     /// Who decides who may do what.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Where it is written down who asked for what.
+    pub audit: Option<AuditLog>,
     /// The steps of admission, in their order.
     pub admission: Vec<Box<dyn Admission>>,
     /// What decides about writes in this process, beside admission's own steps.
@@ -52,6 +54,7 @@ impl Options {
             vault: Box::new(Open),
             authentication: Authentication::open(),
             authorizer: Arc::new(AllowAll),
+            audit: None,
             admission: crate::builtin::admission(),
             validators: Vec::new(),
             node: None,
@@ -69,6 +72,7 @@ struct Inner {
     vault: Box<dyn Vault>,
     authentication: Authentication,
     authorizer: Arc<dyn Authorizer>,
+    audit: Option<AuditLog>,
     admission: Vec<Box<dyn Admission>>,
     node: Option<Arc<dyn Node>>,
     streams: Places,
@@ -91,6 +95,7 @@ impl Server {
             vault: options.vault,
             authentication: options.authentication,
             authorizer: options.authorizer,
+            audit: options.audit,
             admission: options.admission,
             node: options.node,
             streams: Places::default(),
@@ -138,6 +143,11 @@ impl Server {
     /// Returns the places for streams.
     pub(crate) fn streams(&self) -> &Places {
         &self.0.streams
+    }
+
+    /// Returns where it is written down who asked for what.
+    pub(crate) fn audit(&self) -> Option<&AuditLog> {
+        self.0.audit.as_ref()
     }
 
     /// Returns the resources that are served now.

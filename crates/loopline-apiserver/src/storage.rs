@@ -45,7 +45,7 @@ impl Server {
     /// # Errors
     /// 500 for a record that cannot be read.
     pub fn decode_record(&self, entry: &Entry, record: &Record) -> Result<Stored> {
-        let object = self.decode(entry, &record.value, record.revision)?;
+        let object = self.decode(entry, &record.key, &record.value, record.revision)?;
         Ok(Stored { object, revision: record.revision })
     }
 
@@ -53,8 +53,14 @@ impl Server {
     ///
     /// # Errors
     /// 500 for bytes that cannot be read.
-    pub fn decode(&self, entry: &Entry, value: &Bytes, revision: Revision) -> Result<Value> {
-        let plain = self.vault().open(entry, value)?;
+    pub fn decode(
+        &self,
+        entry: &Entry,
+        key: &str,
+        value: &Bytes,
+        revision: Revision,
+    ) -> Result<Value> {
+        let plain = self.vault().open(entry, key, value)?;
         let mut object: Value = serde_json::from_slice(&plain)
             .map_err(|error| Status::internal(format_args!("read a stored object: {error}")))?;
         self.read_version(entry, &mut object)?;
@@ -66,13 +72,13 @@ impl Server {
     ///
     /// # Errors
     /// 500 for objects that cannot be converted.
-    pub fn encode(&self, entry: &Entry, object: &Value) -> Result<Bytes> {
+    pub fn encode(&self, entry: &Entry, key: &str, object: &Value) -> Result<Bytes> {
         let mut stored = object.clone();
         object::set_meta(&mut stored, "resourceVersion", Value::Null);
         self.write_version(entry, &mut stored)?;
         let plain = serde_json::to_vec(&stored)
             .map_err(|error| Status::internal(format_args!("write an object: {error}")))?;
-        self.vault().seal(entry, plain)
+        self.vault().seal(entry, key, plain)
     }
 
     /// Writes an object under its key and returns its revision.
@@ -87,12 +93,11 @@ impl Server {
         object: &Value,
         precondition: Precondition,
     ) -> std::result::Result<Revision, WriteError> {
-        let value = self.encode(entry, object).map_err(WriteError::Refused)?;
-        self.store().put(&entry.key(namespace, name), value, precondition).await.map_err(|error| {
-            match error {
-                StoreError::Conflict(_) | StoreError::NotFound(_) => WriteError::Raced,
-                other => WriteError::Refused(of_store(other)),
-            }
+        let key = entry.key(namespace, name);
+        let value = self.encode(entry, &key, object).map_err(WriteError::Refused)?;
+        self.store().put(&key, value, precondition).await.map_err(|error| match error {
+            StoreError::Conflict(_) | StoreError::NotFound(_) => WriteError::Raced,
+            other => WriteError::Refused(of_store(other)),
         })
     }
 
@@ -155,17 +160,17 @@ pub fn of_store(error: StoreError) -> Status {
 
 /// Keeps what is secret unreadable on the disk.
 pub trait Vault: Send + Sync + 'static {
-    /// Encrypts what is to be stored, where the resource asks for it.
+    /// Encrypts what is to be stored under a key, where the resource asks for it.
     ///
     /// # Errors
     /// Where the key fails.
-    fn seal(&self, entry: &Entry, plain: Vec<u8>) -> Result<Bytes>;
+    fn seal(&self, entry: &Entry, key: &str, plain: Vec<u8>) -> Result<Bytes>;
 
-    /// Decrypts what was stored.
+    /// Decrypts what was stored under a key.
     ///
     /// # Errors
     /// Where it was sealed with another key, or is damaged.
-    fn open(&self, entry: &Entry, sealed: &Bytes) -> Result<Bytes>;
+    fn open(&self, entry: &Entry, key: &str, sealed: &Bytes) -> Result<Bytes>;
 }
 
 /// A vault that stores everything as it is: for stores that are forgotten with the process.
@@ -173,11 +178,11 @@ pub trait Vault: Send + Sync + 'static {
 pub struct Open;
 
 impl Vault for Open {
-    fn seal(&self, _: &Entry, plain: Vec<u8>) -> Result<Bytes> {
+    fn seal(&self, _: &Entry, _: &str, plain: Vec<u8>) -> Result<Bytes> {
         Ok(Bytes::from(plain))
     }
 
-    fn open(&self, _: &Entry, sealed: &Bytes) -> Result<Bytes> {
+    fn open(&self, _: &Entry, _: &str, sealed: &Bytes) -> Result<Bytes> {
         Ok(sealed.clone())
     }
 }

@@ -10,6 +10,7 @@ use crate::http::resource::{object_verb, one};
 use crate::status::{Result, Status};
 
 pub mod scale;
+pub mod token;
 
 /// Subresources whose body is the object itself.
 const PARTS: &[&str] = &["status", "finalize", "approval", "ephemeralcontainers", "resize"];
@@ -41,6 +42,10 @@ where
     let form = asked.accept.choose()?;
     let object: Value = match &*name {
         "scale" => scale::answer(&mut call, verb, &asked, body).await?,
+        "token" => {
+            let object = token::answer(&mut call, &asked, body).await?;
+            return Ok(one(&call, 201, object, form));
+        }
         _ => return Err(Status::no_such_path()),
     };
     Ok(one(&call, 200, object, form))

@@ -321,9 +321,26 @@ pub struct CompletionsArguments {
 /// Options of `loopline api`.
 #[derive(Clone, Debug, Args)]
 pub struct ApiArguments {
-    /// The address to listen on; port 0 takes a free one
+    /// The address to listen on; port 0 takes a free one. Loopback addresses answer plain HTTP too
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6443")]
     pub listen: std::net::SocketAddr,
+
+    /// Refuse plain HTTP on a loopback address too
+    #[arg(long)]
+    pub tls_only: bool,
+
+    /// One more name or address that the server's certificate is good for
+    #[arg(long, value_name = "NAME")]
+    pub tls_san: Vec<String>,
+
+    /// Let in who has a token of FILE: `token,user,uid,"group1,group2"` a line
+    #[arg(long, value_name = "FILE")]
+    pub token_auth_file: Option<PathBuf>,
+
+    /// Write who asked for what to FILE (by default `audit.log` beside the objects, where others
+    /// can reach the server)
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
 
     /// Keep objects in DIR instead of the data folder
     #[arg(long, value_name = "DIR")]

@@ -1,7 +1,9 @@
 //! Who asks, and whether they may.
 
+pub mod audit;
 mod authentication;
 mod escalation;
+pub mod folder;
 mod impersonation;
 mod index;
 pub mod keys;
@@ -9,12 +11,15 @@ pub mod policy;
 mod rbac;
 mod roles;
 pub mod rules;
+pub mod vault;
 
 use std::future::Future;
 use std::pin::Pin;
 
+pub use audit::AuditLog;
 pub use authentication::{Authentication, Connection};
 pub use escalation::Escalation;
+pub use folder::Access;
 pub use keys::Keys;
 pub use rbac::Rbac;
 pub use rules::Rule;

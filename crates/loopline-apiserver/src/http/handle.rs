@@ -16,6 +16,9 @@ use crate::auth::{Action, Decision, User};
 use crate::request::{Accept, Query, Target};
 use crate::status::{Result, Status};
 
+/// How long a client may take to send a body.
+const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// The largest body of a request.
 pub const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 
@@ -74,12 +77,12 @@ impl Server {
             }
             Target::OpenApiIndex => discovery::openapi_index(self, asked),
             Target::OpenApiDocument(path) => discovery::openapi_document(self, asked, path),
-            Target::OpenApiV2
-            | Target::Metrics
-            | Target::KeySet
-            | Target::OpenIdConfiguration
-            | Target::Unknown
-            | Target::Resource(_) => Err(Status::no_such_path()),
+            Target::KeySet | Target::OpenIdConfiguration => {
+                super::serve::openid(self, &asked.target)
+            }
+            Target::OpenApiV2 | Target::Metrics | Target::Unknown | Target::Resource(_) => {
+                Err(Status::no_such_path())
+            }
         }
     }
 
@@ -140,13 +143,17 @@ fn header<'a>(parts: &'a Parts, name: &http::HeaderName) -> Option<&'a str> {
 /// Reads a whole body.
 ///
 /// # Errors
-/// 413 for bodies over [`MAX_BODY_BYTES`], 400 for those that break off.
+/// 413 for bodies over [`MAX_BODY_BYTES`], 504 for those that take too long, 400 for those that break off.
 pub(crate) async fn collect<B>(body: B) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+    let collecting = Limited::new(body, MAX_BODY_BYTES).collect();
+    let collected = tokio::time::timeout(BODY_TIME, collecting)
+        .await
+        .map_err(|_| Status::timeout("request did not complete within the allotted timeout", 1))?;
+    match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Status::too_large(MAX_BODY_BYTES)),
         Err(error) => Err(Status::bad_request(format!("read the body: {error}"))),

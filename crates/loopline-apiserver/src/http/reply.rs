@@ -32,6 +32,10 @@ pub(crate) fn object(code: u16, value: &Value, encoding: Encoding) -> Reply {
 /// Returns a reply with an error.
 pub(crate) fn error(status: &Status) -> Reply {
     let mut reply = raw(status.code, "application/json", json_bytes(&status.to_value()));
+    reply.extensions_mut().insert(crate::auth::audit::Reason {
+        reason: status.reason.to_string(),
+        message: status.message.clone(),
+    });
     if let Some(seconds) = status.details.retry_after_seconds {
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

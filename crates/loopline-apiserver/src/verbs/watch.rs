@@ -236,13 +236,13 @@ impl Watch {
         let before = change
             .previous
             .as_ref()
-            .map(|(revision, value)| server.decode(entry, value, *revision))
+            .map(|(revision, value)| server.decode(entry, &change.key, value, *revision))
             .transpose()?
             .filter(|object| self.filter.matches(object));
         let after = change
             .value
             .as_ref()
-            .map(|value| server.decode(entry, value, change.revision))
+            .map(|value| server.decode(entry, &change.key, value, change.revision))
             .transpose()?
             .filter(|object| self.filter.matches(object));
         Ok(match (before, after) {

@@ -1,6 +1,7 @@
 //! The whole server, as clients see it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod access;
 mod client;
 mod crash;
 mod fuzz;

@@ -1,49 +1,95 @@
 //! `loopline api`: the Kubernetes API on this machine, until it is interrupted.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use loopline_apiserver::allocate::API_ADDRESS;
+use loopline_apiserver::auth::folder::{KEYS, SECRETS_KEY};
+use loopline_apiserver::auth::vault::Sealed;
+use loopline_apiserver::auth::{Access, AuditLog, Rbac};
 use loopline_apiserver::http::{Listener, serve};
 use loopline_apiserver::{Options, Server};
 use loopline_store::object::{Durability, SqliteOptions, SqliteStore};
+use loopline_tls::{Authority, server_config};
 use serde_json::json;
 
 use super::{Context, Outcome, open};
 use crate::arguments::ApiArguments;
 use crate::error::{Class, CommandError, Status};
 
+/// The names under which a cluster's programs know its API.
+const NAMES: &[&str] = &[
+    "localhost",
+    "127.0.0.1",
+    "::1",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+];
+
 pub(crate) fn run(context: &Context<'_>, arguments: &ApiArguments) -> Outcome {
-    if !arguments.listen.ip().is_loopback() {
-        return Err(CommandError::new(
-            Class::Permission,
-            format!("{} can be reached by others, and needs TLS and RBAC", arguments.listen),
-        )
-        .hint("--listen 127.0.0.1:6443 serves this machine only"));
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve_until_interrupted(context, arguments))
 }
 
 async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments) -> Outcome {
+    // Keeps the keys and the kubeconfig of a server that is forgotten.
+    let scratch = if arguments.ephemeral { Some(tempfile::tempdir()?) } else { None };
+    let folder = match &scratch {
+        Some(folder) => folder.path().to_owned(),
+        None => folder(arguments)?,
+    };
     let mut options = Options::ephemeral().map_err(failed)?;
     if !arguments.ephemeral {
-        let folder = folder(arguments)?;
         let store = SqliteStore::open(&SqliteOptions {
-            folder,
+            folder: folder.clone(),
             durability: Durability::Full,
             owner: format!("loopline api (process {})", std::process::id()),
         });
         options.store = Arc::new(store.map_err(failed)?);
+        let key = folder.join(KEYS).join(SECRETS_KEY);
+        let vault = Sealed::open(&key, &*options.store, &options.clock).await;
+        options.vault = Box::new(vault.map_err(failed)?);
     }
+    let mut access = Access::open(&folder, &options.clock).map_err(failed)?;
+    if let Some(path) = &arguments.token_auth_file {
+        access = access.with_token_file(path).map_err(failed)?;
+    }
+    options.authentication = access.authentication.clone();
+    options.authorizer = Arc::new(Rbac::new(Arc::clone(&options.store)));
+    let local = arguments.listen.ip().is_loopback();
+    let log = match &arguments.audit_log {
+        Some(path) => Some(path.clone()),
+        None => (!local).then(|| folder.join("audit.log")),
+    };
+    options.audit = log.as_deref().map(AuditLog::open).transpose()?;
+    let clock = options.clock.clone();
     let server = Server::new(options);
     server.prepare().await.map_err(failed)?;
-    let listener = Listener::bind(arguments.listen).await.map_err(failed)?;
-    let url = format!("http://{}", listener.address());
+    let authority = Authority::open(&folder.join(KEYS), &clock).map_err(failed)?;
+    let identity = authority.issue_server("loopline-api", &names(arguments)).map_err(failed)?;
+    let tls = server_config(&authority, &identity).map_err(failed)?;
+    let listener = Listener::bind(arguments.listen)
+        .await
+        .map_err(failed)?
+        .with_tls(tls, local && !arguments.tls_only);
+    let url = format!("https://{}", reached_at(listener.address()));
+    let kubeconfig =
+        access.write_kubeconfig(&url, Some(authority.certificate_pem())).map_err(failed)?;
     if context.printer.json {
-        context.printer.json(&json!({"schema": "loopline.api/v1", "url": url}));
+        context.printer.json(&json!({
+            "schema": "loopline.api/v1",
+            "url": url,
+            "kubeconfig": kubeconfig,
+            "auditLog": log,
+        }));
     } else {
         context.printer.out(&format!("serving {url}"));
-        context.printer.err(&format!("next: kubectl --server {url} get namespaces"));
+        context.printer.out(&format!("kubeconfig {}", kubeconfig.display()));
+        let next = format!("next: kubectl --kubeconfig {} get namespaces", kubeconfig.display());
+        context.printer.err(&next);
     }
     let shutdown = server.shutdown().clone();
     let controllers = loopline_workloads::Options {
@@ -58,6 +104,45 @@ async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments
     // The last requests are answered before the store closes.
     let _ended = tokio::join!(serving, controlling);
     Ok(Status::Interrupted)
+}
+
+/// Returns the names and addresses that the server's certificate is good for.
+fn names(arguments: &ApiArguments) -> Vec<String> {
+    let mut names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+    let mut add = |name: String| {
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    };
+    add(reached_at(arguments.listen).ip().to_string());
+    add(API_ADDRESS.to_string());
+    let machine = rustix::system::uname();
+    add(machine.nodename().to_string_lossy().into_owned());
+    arguments.tls_san.iter().cloned().for_each(add);
+    names
+}
+
+/// Returns at which address a server that listens is reached: an address of this machine where it
+/// listens on all.
+fn reached_at(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let (any, far): (IpAddr, IpAddr) = match address.ip() {
+            IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
+            IpAddr::V6(_) => (
+                Ipv6Addr::UNSPECIFIED.into(),
+                Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+            ),
+        };
+        // Connecting a datagram socket sends nothing; it only picks the address that would.
+        let own = UdpSocket::bind((any, 0))
+            .and_then(|socket| socket.connect((far, 9)).and_then(|()| socket.local_addr()));
+        address.set_ip(match own {
+            Ok(own) => own.ip(),
+            Err(_) if address.is_ipv4() => Ipv4Addr::LOCALHOST.into(),
+            Err(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// Returns the folder of the objects.

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use anyhow::{Context as _, bail};
 use fs_err as fs;
 
 use super::load::Rate;
-use super::wire::Wire;
+use super::wire::{TOKEN, Wire};
 
 /// How long a server may take to be ready.
 const MAX_START: Duration = Duration::from_secs(30);
@@ -30,7 +31,11 @@ impl Process {
     /// Starts `loopline api` and waits until it is ready.
     pub(super) async fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(binary);
+        let tokens = data.with_extension("tokens");
+        fs::write(&tokens, format!("{TOKEN},bench,bench,system:masters\n"))?;
+        fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600))?;
         command.args(["api", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.arg("--token-auth-file").arg(tokens);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let started = Instant::now();
         let mut child = command.spawn().context("loopline api")?;
@@ -42,7 +47,7 @@ impl Process {
                 let _ = child.kill();
                 bail!("loopline api ended before it served: {}", child.wait()?);
             }
-            if let Some((_, address)) = line.trim().split_once("http://") {
+            if let Some((_, address)) = line.trim().split_once("https://") {
                 break address.parse()?;
             }
         };
