@@ -2,10 +2,9 @@
 
 use crate::Server;
 use crate::admission::validator::Validators;
-use crate::admission::webhook::{Mutating, Validating};
 use crate::admission::{
-    Admission, AdmissionFuture, Attributes, account, limits, namespace, owner, runtime, scheduling,
-    security, storage,
+    Admission, AdmissionFuture, Attributes, account, limits, namespace, owner, policy, runtime,
+    scheduling, security, storage, webhook,
 };
 use crate::auth::Escalation;
 
@@ -108,8 +107,10 @@ pub(crate) fn admission() -> Vec<Box<dyn Admission>> {
     let mut all: Vec<Box<dyn Admission>> =
         steps.into_iter().map(|step| Box::new(step) as Box<dyn Admission>).collect();
     all.push(Box::new(Escalation));
-    all.push(Box::new(Mutating));
-    all.push(Box::new(Validating));
+    all.push(Box::new(policy::Mutating));
+    all.push(Box::new(webhook::Mutating));
+    all.push(Box::new(policy::Validating));
+    all.push(Box::new(webhook::Validating));
     all.push(Box::new(Validators));
     all
 }

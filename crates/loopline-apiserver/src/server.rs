@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::cache::Cache;
+use crate::admission::expression::{Compiled, Expressions};
 use crate::admission::quota::Quotas;
 use crate::admission::validator::Validator;
 use crate::admission::{Admission, Attributes};
@@ -39,6 +40,8 @@ pub struct Options {
     pub validators: Vec<Box<dyn Validator>>,
     /// Who runs pods, where somebody does.
     pub node: Option<Arc<dyn Node>>,
+    /// What evaluates the expressions of admission policies; nothing refuses such policies.
+    pub expressions: Option<Box<dyn Expressions>>,
 }
 
 impl Options {
@@ -58,6 +61,7 @@ impl Options {
             admission: crate::builtin::admission(),
             validators: Vec::new(),
             node: None,
+            expressions: None,
         })
     }
 }
@@ -82,6 +86,8 @@ struct Inner {
     quotas: Quotas,
     configuration: Cache,
     validators: Vec<Box<dyn Validator>>,
+    expressions: Option<Box<dyn Expressions>>,
+    compiled: Compiled,
     prepared: OnceCell<()>,
     shutdown: CancellationToken,
 }
@@ -105,6 +111,8 @@ impl Server {
             quotas: Quotas::default(),
             configuration: Cache::default(),
             validators: options.validators,
+            expressions: options.expressions,
+            compiled: Compiled::default(),
             prepared: OnceCell::new(),
             shutdown: CancellationToken::new(),
         }))
@@ -176,6 +184,16 @@ impl Server {
     /// Returns what shapes admission, as it is kept in memory.
     pub(crate) fn configuration(&self) -> &Cache {
         &self.0.configuration
+    }
+
+    /// Returns what evaluates the expressions of policies, where there is something.
+    pub(crate) fn expressions(&self) -> Option<&dyn Expressions> {
+        self.0.expressions.as_deref()
+    }
+
+    /// Returns the expressions that were compiled.
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.0.compiled
     }
 
     /// Returns the validators in this process.

@@ -28,19 +28,29 @@ pub(crate) fn is_exempt(attributes: &Attributes) -> bool {
     EXEMPT.iter().any(|kind| attributes.is_kind("admissionregistration.k8s.io", kind))
 }
 
-/// Returns the resource as whose write the rules take this one: in the version of the request,
-/// or, where the rules take equivalents, in another version of the same.
+/// Returns the resource as whose write a webhook's rules take this one.
 pub(crate) fn matched(
     server: &Server,
     hook: &Value,
     attributes: &Attributes,
 ) -> Option<Arc<Entry>> {
     let rules = hook["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+    matched_rules(server, rules, hook["matchPolicy"] == "Exact", attributes)
+}
+
+/// Returns the resource as whose write rules take this one: in the version of the request, or,
+/// unless they are to be taken exactly, in another version of the same.
+pub(crate) fn matched_rules(
+    server: &Server,
+    rules: &[Value],
+    exact: bool,
+    attributes: &Attributes,
+) -> Option<Arc<Entry>> {
     let fits = |entry: &Entry| rules.iter().any(|rule| rule_matches(rule, attributes, entry));
     if fits(&attributes.entry) {
         return Some(Arc::clone(&attributes.entry));
     }
-    if hook["matchPolicy"] == "Exact" {
+    if exact {
         return None;
     }
     let registry = server.registry();
@@ -63,7 +73,9 @@ fn rule_matches(rule: &Value, attributes: &Attributes, entry: &Entry) -> bool {
         Some("Namespaced") => resource.namespaced,
         _ => true,
     };
+    let names = rule["resourceNames"].as_array().map(Vec::as_slice).unwrap_or_default();
     scope
+        && (names.is_empty() || names.iter().any(|name| *name == *attributes.name))
         && any("operations", attributes.operation.name())
         && any("apiGroups", &resource.group)
         && any("apiVersions", &resource.version)

@@ -3,10 +3,12 @@
 pub(crate) mod account;
 mod amounts;
 pub(crate) mod cache;
+pub mod expression;
 pub(crate) mod limits;
 mod matching;
 pub(crate) mod namespace;
 pub(crate) mod owner;
+pub(crate) mod policy;
 pub(crate) mod quota;
 mod review;
 pub(crate) mod runtime;

@@ -7,6 +7,7 @@ mod crash;
 mod fuzz;
 mod node;
 mod pods;
+mod policies;
 mod quotas;
 mod rbac;
 mod services;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::policies::with_engine;
 use crate::support::{Served, ask, make, server};
 
 /// A webhook that answers by the path it is asked at, and remembers what it was asked.
@@ -362,7 +363,38 @@ async fn dry_runs_and_conditions_are_not_taken_lightly() {
     let condition = json!({"matchConditions": [{"name": "n", "expression": "true"}]});
     let hooks = json!([hook.at("deny", condition)]);
     let answer = make(&server, configuration("Mutating", "d", hooks)).await;
-    assert!(answer.refused().1.contains("webhooks[0].matchConditions"), "{answer:?}");
+    let expected = "webhooks[0].matchConditions[0].expression: Invalid value: \"true\": \
+                    compilation failed: expressions are not evaluated by this server";
+    assert!(answer.refused().1.contains(expected), "{answer:?}");
+}
+
+#[tokio::test]
+async fn webhooks_are_asked_under_conditions() {
+    let (server, hook) = (with_engine(), Hook::new().await);
+    for (expressions, policy, expected) in [
+        (json!(["object.data.a == \"b\""]), "Fail", 403),
+        (json!(["object.data.a == \"c\"", "object.none"]), "Fail", 201),
+        (json!(["object.none"]), "Fail", 500),
+        (json!(["object.none"]), "Ignore", 201),
+    ] {
+        let conditions: Vec<Value> = expressions
+            .as_array()
+            .unwrap()
+            .iter()
+            .enumerate()
+            .map(|(index, text)| json!({"name": format!("c{index}"), "expression": text}))
+            .collect();
+        let change = json!({"matchConditions": conditions, "failurePolicy": policy});
+        let hooks = json!([hook.at("deny", change)]);
+        make(&server, configuration("Validating", "c", hooks)).await.ok();
+        let answer = make(&server, map("m")).await;
+        assert_eq!(answer.code, expected, "{expressions} {}", answer.body);
+        drop_configuration(&server, "Validating", "c").await;
+        if expected == 201 {
+            let path = "/api/v1/namespaces/default/configmaps/m";
+            ask(&server, "DELETE", path, Value::Null).await.ok();
+        }
+    }
 }
 
 /// Refuses config maps without an owner, and warns of long ones.

@@ -1,8 +1,8 @@
 //! Webhooks: programs elsewhere that change or refuse writes.
 //!
 //! Which writes a webhook is asked about is said in `matching`; how it is called, in `client`.
-//! Conditions (`matchConditions`) are not evaluated yet: configurations that have some are refused
-//! when they are written.
+//! Conditions (`matchConditions`) need an engine of expressions: without one, configurations that
+//! have some are refused when they are written.
 
 mod client;
 mod response;

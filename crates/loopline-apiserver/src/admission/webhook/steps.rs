@@ -3,14 +3,19 @@
 
 use futures_util::future::join_all;
 use loopline_merge::json_patch;
+use loopline_schema::{Cause, FieldError};
 use serde_json::{Value, json};
 
 use super::client::{CallError, Target};
 use super::response::Response;
 use crate::Server;
+use crate::admission::expression::all_hold;
 use crate::admission::matching::{in_version, is_exempt, matched, selected};
 use crate::admission::{Admission, AdmissionFuture, Attributes, Operation, review};
 use crate::status::{Result, Status};
+
+/// What the conditions of webhooks can see.
+const CONDITION_VARIABLES: &[&str] = &["object", "oldObject", "request", "authorizer"];
 
 /// The versions of reviews that are spoken, the preferred one first.
 const VERSIONS: &[&str] = &["v1", "v1beta1"];
@@ -42,10 +47,10 @@ impl Admission for Mutating {
 
     fn validate<'a>(
         &'a self,
-        _: &'a Server,
+        server: &'a Server,
         attributes: &'a mut Attributes,
     ) -> AdmissionFuture<'a> {
-        Box::pin(std::future::ready(refuse_conditions(attributes)))
+        Box::pin(std::future::ready(check_conditions(server, attributes)))
     }
 }
 
@@ -63,24 +68,58 @@ impl Admission for Validating {
     }
 }
 
-/// Refuses configurations with conditions, which would not be honoured.
-fn refuse_conditions(attributes: &Attributes) -> Result<()> {
+/// Refuses configurations with conditions that cannot be evaluated.
+fn check_conditions(server: &Server, attributes: &Attributes) -> Result<()> {
     let group = "admissionregistration.k8s.io";
     let configuration = attributes.is_kind(group, "MutatingWebhookConfiguration")
         || attributes.is_kind(group, "ValidatingWebhookConfiguration");
     if !configuration || attributes.operation == Operation::Delete {
         return Ok(());
     }
+    let mut errors = Vec::new();
     let hooks = attributes.object["webhooks"].as_array().into_iter().flatten();
     for (index, hook) in hooks.enumerate() {
-        if hook["matchConditions"].as_array().is_some_and(|list| !list.is_empty()) {
-            return Err(attributes.forbidden(format_args!(
-                "webhooks[{index}].matchConditions: conditions of webhooks are not evaluated by \
-                 this server yet; select with rules, namespaceSelector or objectSelector"
-            )));
+        let conditions = hook["matchConditions"].as_array().into_iter().flatten();
+        for (number, condition) in conditions.enumerate() {
+            let text = condition["expression"].as_str().unwrap_or("");
+            if let Err(error) = server.expression(text, CONDITION_VARIABLES) {
+                errors.push(FieldError::new(
+                    Cause::Invalid,
+                    format!("webhooks[{index}].matchConditions[{number}].expression"),
+                    json!(text),
+                    format!("compilation failed: {error}"),
+                ));
+            }
         }
     }
-    Ok(())
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&attributes.entry.resource, &attributes.name, &errors))
+}
+
+/// Returns whether all conditions of a webhook hold. One that does not makes the others' errors
+/// not matter.
+async fn conditions(
+    server: &Server,
+    hook: &Value,
+    attributes: &Attributes,
+    request: &Value,
+) -> std::result::Result<bool, String> {
+    let listed = hook["matchConditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if listed.is_empty() {
+        return Ok(true);
+    }
+    let mut values = serde_json::Map::new();
+    let mut request = request.clone();
+    if let Some(request) = request.as_object_mut() {
+        for field in ["object", "oldObject"] {
+            let value = request.shift_remove(field).unwrap_or(Value::Null);
+            values.insert(field.to_owned(), value);
+        }
+    }
+    values.insert("request".to_owned(), request);
+    all_hold(server, attributes, &values, CONDITION_VARIABLES, listed).await
 }
 
 /// Returns the webhooks of all configurations, in their order.
@@ -197,7 +236,12 @@ async fn ask(
         "apiVersion": format!("admission.k8s.io/{version}"),
         "request": review::request(attributes, &entry, &uid)?,
     });
-    let response = match call(hook, &request).await {
+    let answer = match conditions(server, hook, attributes, &request["request"]).await {
+        Ok(true) => call(hook, &request).await,
+        Ok(false) => return Ok(None),
+        Err(why) => Err(why),
+    };
+    let response = match answer {
         Ok(answer) => Response::read(name(hook), version, &uid, mutating, &answer),
         Err(why) => Err(why),
     };
