@@ -39,6 +39,7 @@ impl Server {
         for service in self.list_all(&services, "", &Filter::default()).await?.objects {
             self.allocator().learn(&service);
         }
+        self.restore_definitions().await?;
         self.learn_quotas().await?;
         let namespaces = self.built_in_entry("", "v1", "namespaces")?;
         for name in NAMESPACES {
@@ -103,6 +104,9 @@ impl Server {
     /// # Errors
     /// The store's.
     pub(crate) async fn made(&self, entry: &Entry, object: &Value) -> Result<()> {
+        if crate::crd::is_definition(entry) {
+            return self.definition_written(crate::object::name(object)).await;
+        }
         let namespace = entry.custom().is_none()
             && entry.resource.group.is_empty()
             && entry.resource.kind == "Namespace";

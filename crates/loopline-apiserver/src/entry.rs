@@ -3,6 +3,7 @@
 use loopline_schema::{FieldError, defaults, normal, validation};
 use serde_json::Value;
 
+use crate::crd;
 use crate::registry::{Definition, Entry};
 
 impl Entry {
@@ -23,7 +24,12 @@ impl Entry {
         let resource = &self.resource;
         match &self.definition {
             Definition::BuiltIn => {
-                validation::create(&resource.group, &resource.version, &resource.kind, object)
+                let mut errors =
+                    validation::create(&resource.group, &resource.version, &resource.kind, object);
+                if crd::is_definition(self) {
+                    errors.append(&mut crd::check::check(object));
+                }
+                errors
             }
             Definition::Custom(custom) => custom.validate(self, object, None),
         }
@@ -38,14 +44,20 @@ impl Entry {
     ) -> Vec<FieldError> {
         let resource = &self.resource;
         match &self.definition {
-            Definition::BuiltIn => validation::update_subresource(
-                &resource.group,
-                &resource.version,
-                &resource.kind,
-                Some(subresource).filter(|name| !name.is_empty()),
-                object,
-                live,
-            ),
+            Definition::BuiltIn => {
+                let mut errors = validation::update_subresource(
+                    &resource.group,
+                    &resource.version,
+                    &resource.kind,
+                    Some(subresource).filter(|name| !name.is_empty()),
+                    object,
+                    live,
+                );
+                if crd::is_definition(self) {
+                    errors.append(&mut crd::check::check(object));
+                }
+                errors
+            }
             Definition::Custom(custom) => custom.validate(self, object, Some(live)),
         }
     }

@@ -15,6 +15,7 @@ use crate::admission::validator::Validator;
 use crate::admission::{Admission, Attributes};
 use crate::allocate::Allocator;
 use crate::auth::{AllowAll, AuditLog, Authentication, Authorizer};
+use crate::crd::Definitions;
 use crate::registry::Registry;
 use crate::status::Result;
 use crate::storage::{Open, SharedStore, Vault};
@@ -88,6 +89,7 @@ struct Inner {
     validators: Vec<Box<dyn Validator>>,
     expressions: Option<Box<dyn Expressions>>,
     compiled: Compiled,
+    definitions: Definitions,
     prepared: OnceCell<()>,
     shutdown: CancellationToken,
 }
@@ -113,6 +115,7 @@ impl Server {
             validators: options.validators,
             expressions: options.expressions,
             compiled: Compiled::default(),
+            definitions: Definitions::default(),
             prepared: OnceCell::new(),
             shutdown: CancellationToken::new(),
         }))
@@ -204,6 +207,11 @@ impl Server {
     /// Returns which namespaces have quotas.
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.0.quotas
+    }
+
+    /// Returns what is known of the stored definitions of custom resources.
+    pub(crate) fn definitions(&self) -> &Definitions {
+        &self.0.definitions
     }
 
     /// Returns whether the server was prepared.

@@ -66,7 +66,12 @@ pub(crate) fn prepare_create(entry: &Entry, object: &mut Value) {
             object["status"] = json!({"desiredReplicas": 0, "currentMetrics": null});
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            object["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": null});
+            object["status"] = json!({
+                "conditions": [],
+                "acceptedNames": {"plural": "", "kind": ""},
+                "storedVersions": [],
+            });
+            crate::crd::remember_storage(object);
         }
         _ => {}
     }
@@ -93,6 +98,9 @@ pub(crate) fn prepare_update(entry: &Entry, subresource: &str, object: &mut Valu
     if (group, kind) == ("", "Secret") && !object["stringData"].is_null() {
         // Validation and storage know only `data`.
         loopline_schema::defaults::apply("", "v1", "Secret", object);
+    }
+    if subresource.is_empty() && crate::crd::is_definition(entry) {
+        crate::crd::remember_storage(object);
     }
     if subresource.is_empty() {
         crate::allocate::carry_over(entry, object, live);

@@ -99,7 +99,7 @@ fn prune(at: TypeRef<'_>, value: &mut Value, depth: usize) {
             map.retain(|name, value| match inner(at, name) {
                 Inner::Known(at) => {
                     prune(at, value, depth + 1);
-                    !(declares && value.is_null())
+                    !(declares && value.is_null() && !at.nullable())
                 }
                 Inner::Open => true,
                 Inner::Unknown => false,

@@ -219,7 +219,9 @@ fn cached(asked: &Asked, document: &Value, media_type: Option<&str>) -> Result<R
     let tag = format!("\"{}\"", hash(&reply::json_bytes(document)));
     let known = asked.parts.headers.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     if known.is_some_and(|tags| tags.split(',').any(|one| one.trim() == tag)) {
+        // Caches take the headers of this over: the type must not change under a kept document.
         reply = reply::raw(304, "application/json", Vec::new());
+        reply.headers_mut().remove(http::header::CONTENT_TYPE);
     } else if let Some(media_type) = media_type
         && let Ok(value) = HeaderValue::from_str(media_type)
     {

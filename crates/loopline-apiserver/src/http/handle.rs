@@ -65,6 +65,10 @@ impl Server {
     }
 
     async fn answer_other(&self, asked: &Asked) -> Result<Reply> {
+        if !matches!(asked.target, Target::Health | Target::Version) {
+            // What is served depends on the definitions that are stored.
+            self.prepare().await?;
+        }
         match &asked.target {
             Target::Root => discovery::root(self, asked),
             Target::Health => super::serve::health(self, asked).await,

@@ -61,6 +61,7 @@ where
     }
     let entry = entry.ok_or_else(Status::no_such_path)?;
     check_scope(&entry, &path, verb)?;
+    let deprecated = entry.custom().and_then(|custom| custom.deprecation.clone());
     let call = Call {
         server: server.clone(),
         entry,
@@ -68,7 +69,7 @@ where
         user: Arc::clone(&asked.user),
         accept: asked.accept.clone(),
         user_agent: asked.user_agent().to_owned(),
-        warnings: Vec::new(),
+        warnings: deprecated.into_iter().collect(),
         path,
     };
     if call.path.subresource.is_some() {

@@ -196,6 +196,9 @@ impl Call {
             self.warnings.append(&mut attributes.warnings);
             let mut object = live.object.clone();
             let now = server.clock().now();
+            if crate::crd::is_definition(&entry) {
+                crate::crd::cleanup::hold(&mut object, now);
+            }
             mark(&entry, &mut object, options, now);
             if may_go(&entry, &object) {
                 if !options.dry_run {
@@ -219,6 +222,9 @@ impl Call {
             match server.write(&entry, &namespace, name, &object, at).await {
                 Ok(revision) => {
                     object::set_revision(&mut object, revision);
+                    if crate::crd::is_definition(&entry) {
+                        server.definition_written(name).await?;
+                    }
                     return Ok(object);
                 }
                 Err(WriteError::Raced) => {}
@@ -245,6 +251,9 @@ impl Server {
         match self.store().delete(&entry.key(namespace, name), revision).await {
             Ok(_) => {
                 self.forget(entry, object);
+                if crate::crd::is_definition(entry) {
+                    self.definition_written(name).await?;
+                }
                 Ok(true)
             }
             Err(StoreError::Conflict(_) | StoreError::NotFound(_)) => Ok(false),

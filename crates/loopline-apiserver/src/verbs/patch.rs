@@ -165,6 +165,15 @@ impl Call {
         let name = self.name()?.to_owned();
         self.check_identity(&mut config, &name)?;
         if let Some(error) = loopline_schema::check_types(entry.type_of(), &config).first() {
+            if entry.custom().is_some() {
+                return Err(Status::bad_request(format!(
+                    "failed to create typed patch object ({}/{name}; {}, Kind={}): .{}: {error}",
+                    self.namespace(),
+                    entry.api_version(),
+                    entry.resource.kind,
+                    error.field,
+                )));
+            }
             return Err(Status::bad_request(error.to_string()));
         }
         let namespace = self.namespace().to_owned();

@@ -45,8 +45,11 @@ impl Call {
         self.check_identity(&mut body, &name)?;
         let unconditional = object::meta(&body, "resourceVersion").is_empty();
         if unconditional && !strategy::updates_unconditionally(&entry) {
+            // This is told of the resource, not of the kind.
+            let mut told = entry.resource.clone();
+            told.kind.clone_from(&told.plural);
             return Err(Status::invalid(
-                &entry.resource,
+                &told,
                 &name,
                 &[loopline_schema::FieldError::new(
                     loopline_schema::Cause::Invalid,
@@ -166,6 +169,9 @@ impl Call {
                 server.keep(undo);
                 object::set_revision(&mut object, revision);
                 self.finish_deletion(&object, revision, name).await?;
+                if crate::crd::is_definition(&entry) {
+                    server.definition_written(name).await?;
+                }
                 Ok(Some(object))
             }
             Err(WriteError::Raced) => {

@@ -4,6 +4,7 @@
 mod access;
 mod client;
 mod crash;
+mod crd;
 mod fuzz;
 mod node;
 mod pods;
