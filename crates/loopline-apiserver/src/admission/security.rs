@@ -155,6 +155,12 @@ async fn namespace(server: &Server, attributes: &mut Attributes) -> Result<()> {
     if !errors.is_empty() {
         return Err(Status::invalid(&attributes.entry.resource, &attributes.name, &errors));
     }
+    let audit = format!("{LABEL}audit");
+    let audited = object::label(&attributes.object, &audit);
+    if audited.is_some() && audited != object::label(&attributes.old, &audit) {
+        let warning = format!("{audit} has no effect: this server keeps no audit log");
+        attributes.warnings.push(warning);
+    }
     let (new, old) = (policy(&attributes.object, "enforce"), policy(&attributes.old, "enforce"));
     let weaker = new.level < old.level || new == old || new.level == Level::Privileged;
     if attributes.operation == Operation::Create || weaker {

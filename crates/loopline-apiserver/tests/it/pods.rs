@@ -270,7 +270,10 @@ async fn namespaces_ask_for_levels_of_security() {
              must be \"latest\" or \"v1.x\"]"
         )
     );
-    make(&server, space(json!({}))).await.ok();
+    let answer =
+        make(&server, space(json!({"pod-security.kubernetes.io/audit": "baseline"}))).await;
+    assert!(answer.warnings[0].contains("keeps no audit log"), "{:?}", answer.warnings);
+    answer.ok();
     let place = |mut object: Value| {
         object["metadata"]["namespace"] = json!("safe");
         object
