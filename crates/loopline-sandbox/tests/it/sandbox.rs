@@ -3,14 +3,20 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use loopline_sandbox::{
     Bind, Bounds, Host, Kind, Machine, Network, Output, ProcessSpec, Sandbox, SandboxSpec, Signal,
-    SpawnError, StartError,
+    SpawnError, StartError, Stdin,
 };
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::support::{bash, block_on, is_alive, read_all, read_line};
+
+/// How long the end of a process is waited for before it counts as stuck.
+const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// A sandbox with a work folder, or `None` said aloud where the kernel allows none.
 pub(crate) fn start() -> Option<(tempfile::TempDir, Sandbox)> {
@@ -356,35 +362,72 @@ fn dropping_a_process_kills_it() {
     assert_eq!(read_line(&mut output), "");
 }
 
-/// The owner that [`killing_the_owner_ends_everything_inside`] kills; does nothing by itself.
+/// The owner that [`the_end_of_the_owner_ends_everything`] starts; does nothing by itself.
 #[test]
 fn owner() {
     let Some(_) = std::env::args().find(|argument| argument == "--exact") else { return };
     let Some((_scratch, sandbox)) = start() else { return };
-    let script = "setsid sh -c 'echo UP; exec sleep 1000' & wait";
-    let spec = ProcessSpec { output: Output::Inherit, ..bash(script, Path::new("/")) };
+    let script = "setsid sh -c 'echo UP; exec sleep 1000' & read -r";
+    let spec = ProcessSpec {
+        stdin: Stdin::Inherit,
+        output: Output::Inherit,
+        ..bash(script, Path::new("/"))
+    };
     let mut process = sandbox.spawn(&spec).unwrap();
     block_on(process.wait()).unwrap();
 }
 
+/// Finds the fork servers that a process has started.
+fn fork_servers(owner: Pid) -> Vec<OwnedFd> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir("/proc").unwrap().flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = number.and_then(Pid::from_raw) else { continue };
+        let Ok(command) = fs_err::read(entry.path().join("cmdline")) else { continue };
+        let Ok(stat) = fs_err::read_to_string(entry.path().join("stat")) else { continue };
+        let parent = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap();
+        if command.ends_with(b"\0__sandbox-init\0") && parent == owner.as_raw_nonzero().to_string()
+        {
+            found.push(pidfd_open(pid, PidfdFlags::empty()).unwrap());
+        }
+    }
+    found
+}
+
 #[test]
-fn killing_the_owner_ends_everything_inside() {
+fn the_end_of_the_owner_ends_everything() {
     let Some(_) = start() else { return };
-    let host = Host::new("owner");
-    let mut spec = bash("", Path::new("/"));
-    spec.program = std::env::current_exe().unwrap().into();
-    spec.args = ["--exact", "sandbox::owner", "--nocapture"].into_iter().map(Into::into).collect();
-    let mut process = host.spawn(&spec).unwrap();
-    let mut output = File::from(process.take_output().unwrap());
-    while !read_line(&mut output).contains("UP") {}
-    // Only the owner itself, not its group.
-    let pid = rustix::process::Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    // Everything inside holds the pipe; that it ends proves that they have.
-    let mut rest = Vec::new();
-    output.read_to_end(&mut rest).unwrap();
-    assert!(block_on(process.wait()).unwrap().code().is_none());
-    assert!(!is_alive(&process.id().to_string()));
+    for is_killed in [true, false] {
+        let host = Host::new("owner");
+        let mut spec = bash("", Path::new("/"));
+        spec.program = std::env::current_exe().unwrap().into();
+        spec.args =
+            ["--exact", "sandbox::owner", "--nocapture"].into_iter().map(Into::into).collect();
+        let (input, held) = std::io::pipe().unwrap();
+        spec.stdin = Stdin::Fd(input.into());
+        let mut process = host.spawn(&spec).unwrap();
+        let mut output = File::from(process.take_output().unwrap());
+        while !read_line(&mut output).contains("UP") {}
+        let pid = Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
+        let servers = fork_servers(pid);
+        assert_eq!(servers.len(), 1);
+        if is_killed {
+            // Only the owner itself, not its group.
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        } else {
+            drop(held);
+        }
+        // Everything inside holds the pipe; that it ends proves that they have.
+        let mut rest = Vec::new();
+        output.read_to_end(&mut rest).unwrap();
+        assert_eq!(block_on(process.wait()).unwrap().code(), (!is_killed).then_some(0));
+        assert!(!is_alive(&process.id().to_string()));
+        for server in servers {
+            // Readable once it has ended.
+            let mut ended = [PollFd::new(&server, PollFlags::IN)];
+            assert_eq!(rustix::event::poll(&mut ended, Some(&PATIENCE)).unwrap(), 1);
+        }
+    }
 }
 
 #[test]
