@@ -16,6 +16,7 @@ mod documents;
 mod entry;
 pub mod http;
 mod managing;
+pub mod metrics;
 pub mod object;
 pub mod registry;
 pub mod request;

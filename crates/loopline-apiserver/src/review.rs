@@ -15,6 +15,9 @@ pub(crate) async fn answer(call: &mut Call, mut body: Value) -> Result<Value> {
     let validation = call.field_validation()?;
     let complaints = call.check_fields(&mut body, &[], validation)?;
     crate::verbs::create::refuse_strict(&complaints)?;
+    if kind == "Binding" {
+        return crate::subresource::binding::create(call, &body).await;
+    }
     object::set_meta(&mut body, "creationTimestamp", Value::Null);
     let user = User::clone(&call.user);
     match (&*entry.resource.group, &*kind) {

@@ -16,6 +16,7 @@ use crate::admission::{Admission, Attributes};
 use crate::allocate::Allocator;
 use crate::auth::{AllowAll, AuditLog, Authentication, Authorizer};
 use crate::crd::Definitions;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::status::Result;
 use crate::storage::{Open, SharedStore, Vault};
@@ -43,6 +44,8 @@ pub struct Options {
     pub node: Option<Arc<dyn Node>>,
     /// What evaluates the expressions of admission policies; nothing refuses such policies.
     pub expressions: Option<Box<dyn Expressions>>,
+    /// Who knows what nodes and pods use, where somebody does.
+    pub metrics: Option<Arc<dyn Metrics>>,
 }
 
 impl Options {
@@ -63,6 +66,7 @@ impl Options {
             validators: Vec::new(),
             node: None,
             expressions: None,
+            metrics: None,
         })
     }
 }
@@ -80,6 +84,7 @@ struct Inner {
     audit: Option<AuditLog>,
     admission: Vec<Box<dyn Admission>>,
     node: Option<Arc<dyn Node>>,
+    metrics: Option<Arc<dyn Metrics>>,
     streams: Places,
     registry: RwLock<Arc<Registry>>,
     documents: crate::documents::Documents,
@@ -106,6 +111,7 @@ impl Server {
             audit: options.audit,
             admission: options.admission,
             node: options.node,
+            metrics: options.metrics,
             streams: Places::default(),
             registry: RwLock::new(Arc::new(Registry::built_in())),
             documents: crate::documents::Documents::default(),
@@ -149,6 +155,11 @@ impl Server {
     /// Returns who runs pods, where somebody does.
     pub fn node(&self) -> Option<Arc<dyn Node>> {
         self.0.node.clone()
+    }
+
+    /// Returns who knows what nodes and pods use, where somebody does.
+    pub fn metrics(&self) -> Option<Arc<dyn Metrics>> {
+        self.0.metrics.clone()
     }
 
     /// Returns the places for streams.

@@ -80,6 +80,7 @@ pub(crate) fn prepare_create(entry: &Entry, object: &mut Value) {
 /// Prepares a write of an object that is there: what this endpoint may not change is taken from
 /// the live object, and the generation counts changes of what is asked for.
 pub(crate) fn prepare_update(entry: &Entry, subresource: &str, object: &mut Value, live: &Value) {
+    crate::subresource::parts::narrow(subresource, object, live);
     object::keep_server_fields(object, live);
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
         object::set_meta(object, field, live["metadata"][field].clone());
@@ -87,7 +88,7 @@ pub(crate) fn prepare_update(entry: &Entry, subresource: &str, object: &mut Valu
     let status_only = subresource == "status";
     if status_only {
         keep_all_but_status(entry, object, live);
-    } else if entry.has_status() {
+    } else if entry.has_status() && subresource != "approval" {
         keep(object, live, "status");
     }
     let (group, kind) = (&*entry.resource.group, &*entry.resource.kind);

@@ -95,6 +95,11 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match verb {
+        "get" | "list" if call.entry.resource.group == crate::metrics::GROUP => {
+            let encoding = asked.accept.encoding()?;
+            let object = crate::metrics::answer(&call, verb).await?;
+            Ok(reply::object(200, &object, encoding))
+        }
         "get" => {
             let form = asked.accept.choose()?;
             let object = call.get().await?;

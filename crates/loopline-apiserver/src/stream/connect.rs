@@ -15,7 +15,7 @@ use super::spdy::{self, Incoming, Refusal, Stream, Work};
 use super::upgrade::{self, Wanted};
 use super::{log, proxy};
 use crate::Server;
-use crate::admission::{Attributes, Operation};
+use crate::admission::Operation;
 use crate::call::Call;
 use crate::http::reply::json_bytes;
 use crate::http::{Asked, Reply};
@@ -216,21 +216,7 @@ pub(super) fn unreachable_node(host: &str) -> Status {
 
 /// Lets admission see that an object is connected to.
 pub(super) async fn admit(call: &Call, options: Value) -> Result<()> {
-    let mut attributes = Attributes {
-        entry: Arc::clone(&call.entry),
-        subresource: call.subresource().to_owned(),
-        namespace: call.namespace().to_owned(),
-        name: call.name()?.to_owned(),
-        operation: Operation::Connect,
-        object: options,
-        old: Value::Null,
-        options: Value::Null,
-        user: Arc::clone(&call.user),
-        dry_run: false,
-        warnings: Vec::new(),
-    };
-    call.server.admit_mutating(&mut attributes).await?;
-    call.server.admit_validating(&mut attributes).await
+    crate::subresource::admit(call, Operation::Connect, &options).await
 }
 
 /// A process over SPDY streams.

@@ -137,6 +137,10 @@ impl Call {
         server.admit_mutating(&mut attributes).await?;
         entry.apply_defaults(&mut attributes.object);
         strategy::prepare_update(&entry, &subresource, &mut attributes.object, &live.object);
+        if subresource == "approval" {
+            let now = super::create::seconds(now);
+            crate::subresource::parts::stamp_conditions(&mut attributes.object, &live.object, &now);
+        }
         let registry = server.registry();
         changed.managing.manage(
             &registry,

@@ -5,6 +5,7 @@ mod access;
 mod client;
 mod crash;
 mod crd;
+mod disruption;
 mod fuzz;
 mod node;
 mod pods;
