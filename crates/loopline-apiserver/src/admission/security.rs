@@ -158,7 +158,7 @@ async fn namespace(server: &Server, attributes: &mut Attributes) -> Result<()> {
     let audit = format!("{LABEL}audit");
     let audited = object::label(&attributes.object, &audit);
     if audited.is_some() && audited != object::label(&attributes.old, &audit) {
-        let warning = format!("{audit} has no effect: this server keeps no audit log");
+        let warning = format!("{audit} has no effect: admission adds nothing to audit events");
         attributes.warnings.push(warning);
     }
     let (new, old) = (policy(&attributes.object, "enforce"), policy(&attributes.old, "enforce"));

@@ -10,7 +10,7 @@ use crate::Server;
 use crate::admission::{Attributes, Operation};
 use crate::status::{Result, Status};
 
-/// Warns who writes what only an audit log would show: there is none.
+/// Warns who writes what only audit events would show, to which nothing is added yet.
 pub(super) fn warn_of_audits(attributes: &mut Attributes) {
     if !matches!(attributes.operation, Operation::Create | Operation::Update) {
         return;
@@ -30,7 +30,9 @@ pub(super) fn warn_of_audits(attributes: &mut Attributes) {
     } else {
         return;
     };
-    attributes.warnings.push(format!("{place} has no effect: this server keeps no audit log"));
+    attributes
+        .warnings
+        .push(format!("{place} has no effect: admission adds nothing to audit events"));
 }
 
 /// Refuses policies with expressions that do not compile.
