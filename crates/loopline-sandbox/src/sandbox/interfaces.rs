@@ -4,8 +4,9 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -20,6 +21,11 @@ const PREFIX_V6_BITS: u32 = 64;
 const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
 /// The largest packet of the tunnel, in bytes; large ones cost fewer system calls.
 pub(super) const TUNNEL_PACKET_BYTES: u16 = 65520;
+
+/// How often a new address is tried before it is given up.
+const ADDRESS_TRIES: u32 = 400;
+/// How long is waited between two tries.
+const ADDRESS_WAIT: Duration = Duration::from_micros(250);
 
 const LOOPBACK: &CStr = c"lo";
 const TUNNEL: &CStr = c"tun0";
@@ -144,7 +150,21 @@ pub(super) fn add_ipv6() -> io::Result<()> {
     if unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCADDRT, &raw const route) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(())
+    await_usable(JOB_V6)
+}
+
+/// Waits until an address can be used: the kernel holds a new one back until it has made sure, in
+/// the background, that there is nobody to ask whether it is taken.
+fn await_usable(address: Ipv6Addr) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        match UdpSocket::bind((address, 0)) {
+            Ok(_) => return Ok(()),
+            Err(error) if tries == ADDRESS_TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+        std::thread::sleep(ADDRESS_WAIT);
+    }
 }
 
 fn default_route(control: &OwnedFd) -> io::Result<()> {

@@ -3,10 +3,10 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 
-use loopline_sandbox::{Machine as _, Network, Sandbox};
+use loopline_sandbox::{Machine as _, Network, Process, Sandbox};
 
 use crate::sandbox::{run, start_in};
 use crate::support::{bash, read_all, read_line};
@@ -48,13 +48,27 @@ fn exchange(sandbox: &Sandbox, address: IpAddr, answer_bytes: usize) {
     let port = listener.local_addr().unwrap().port();
     let script = format!("exec 3<>/dev/tcp/{address}/{port}; echo hello >&3; wc -c <&3");
     let mut process = sandbox.spawn(&bash(&script, Path::new("/"))).unwrap();
-    let (mut stream, _) = listener.accept().unwrap();
+    let mut stream = accept(&listener, &mut process);
     let mut line = [0; 6];
     stream.read_exact(&mut line).unwrap();
     assert_eq!(&line, b"hello\n");
     stream.write_all(&vec![b'x'; answer_bytes]).unwrap();
     drop(stream);
     assert_eq!(read_all(process.take_output()), format!("{answer_bytes}\n"));
+}
+
+/// Waits for a job's connection; a job that ends without one fails the test with what it said.
+fn accept(listener: &TcpListener, process: &mut Process) -> TcpStream {
+    let tick = rustix::time::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+    loop {
+        let mut ready = [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)];
+        if rustix::event::poll(&mut ready, Some(&tick)).unwrap() > 0 {
+            return listener.accept().unwrap().0;
+        }
+        if let Some(status) = process.try_wait().unwrap() {
+            panic!("the job ended without a connection: {status:?}");
+        }
+    }
 }
 
 /// Asserts that a job is refused at ports of this host's `address` that nobody listens on.
@@ -153,7 +167,7 @@ fn what_one_side_breaks_off_is_broken_off_on_the_other() {
     }
     let listener = TcpListener::bind((address, 0)).unwrap();
     let local = listener.local_addr().unwrap();
-    let linger = rustix::net::sockopt::set_socket_linger::<&std::net::TcpStream>;
+    let linger = rustix::net::sockopt::set_socket_linger::<&TcpStream>;
     let script = perl(local, "syswrite S, 1; print \"ended $!\\n\" unless sysread S, $x, 1");
     let mut process = sandbox.spawn(&bash(&script, Path::new("/"))).unwrap();
     let (mut stream, _) = listener.accept().unwrap();
