@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::Server;
@@ -42,10 +43,12 @@ impl Server {
         self.restore_definitions().await?;
         self.learn_quotas().await?;
         let namespaces = self.built_in_entry("", "v1", "namespaces")?;
-        for name in NAMESPACES {
+        // Together, because one after the other each would wait for the disk.
+        try_join_all(NAMESPACES.iter().map(|name| {
             let object = json!({"metadata": {"name": name}});
-            self.make_if_absent(&namespaces, "", name, object).await?;
-        }
+            self.make_if_absent(&namespaces, "", name, object)
+        }))
+        .await?;
         for namespace in self.list_all(&namespaces, "", &Filter::default()).await?.objects {
             self.complete_namespace(&namespace).await?;
         }

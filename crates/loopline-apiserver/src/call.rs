@@ -163,6 +163,13 @@ impl Call {
                  not match"
             )));
         }
+        // Names and revisions are written into it, which would hide that it is none.
+        if object.get("metadata").is_some_and(|it| !it.is_object() && !it.is_null()) {
+            let version = api_version.rsplit('/').next().unwrap_or(api_version);
+            return Err(Status::bad_request(format!(
+                "{kind} in version {version:?} cannot be handled as a {kind}: metadata is no object"
+            )));
+        }
         crate::object::set_type(object, api_version, kind);
         Ok(())
     }

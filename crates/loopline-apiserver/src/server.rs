@@ -88,6 +88,7 @@ struct Inner {
     streams: Places,
     registry: RwLock<Arc<Registry>>,
     documents: crate::documents::Documents,
+    changes: crate::changes::Changes,
     allocator: Allocator,
     quotas: Quotas,
     configuration: Cache,
@@ -115,6 +116,7 @@ impl Server {
             streams: Places::default(),
             registry: RwLock::new(Arc::new(Registry::built_in())),
             documents: crate::documents::Documents::default(),
+            changes: crate::changes::Changes::default(),
             allocator: Allocator::default(),
             quotas: Quotas::default(),
             configuration: Cache::default(),
@@ -183,6 +185,11 @@ impl Server {
         let mut registry = Registry::clone(&slot);
         change(&mut registry);
         *slot = Arc::new(registry);
+    }
+
+    /// Returns the latest changes that were watched.
+    pub(crate) fn changes(&self) -> &crate::changes::Changes {
+        &self.0.changes
     }
 
     /// Returns the OpenAPI documents of what is served.

@@ -35,6 +35,8 @@ impl Server {
     /// # Errors
     /// Where the store fails.
     pub(crate) async fn bootstrap_roles(&self) -> Result<()> {
+        // They are written together: one after the other each would wait for the disk.
+        let mut all = Vec::new();
         for role in roles() {
             let mut wanted = json!({
                 "metadata": metadata(role.name, role.labels),
@@ -48,7 +50,7 @@ impl Server {
                     .collect();
                 wanted["aggregationRule"] = json!({"clusterRoleSelectors": selectors});
             }
-            self.ensure("clusterroles", role.name, &wanted).await?;
+            all.push(("clusterroles", role.name, wanted));
         }
         for (name, role, kind, subject) in bindings() {
             let mut subject_value = json!({"kind": kind, "name": subject});
@@ -62,8 +64,10 @@ impl Server {
                 "subjects": [subject_value],
                 "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": role},
             });
-            self.ensure("clusterrolebindings", name, &wanted).await?;
+            all.push(("clusterrolebindings", name, wanted));
         }
+        let writes = all.iter().map(|(plural, name, wanted)| self.ensure(plural, name, wanted));
+        futures_util::future::try_join_all(writes).await?;
         Ok(())
     }
 

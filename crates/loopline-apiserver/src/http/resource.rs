@@ -270,7 +270,7 @@ async fn watch_reply(call: Call) -> Result<Reply> {
             let event = next_event(&mut watch, &printer, representation, &mut begun).await?;
             Some((event, (watch, printer, begun)))
         });
-    let frames = events.map(|line| Ok(Frame::data(Bytes::from(line))));
+    let frames = events.map(|line| Ok(Frame::data(line)));
     let body: Body = BodyExt::boxed_unsync(StreamBody::new(frames));
     let mut reply = reply::raw(200, "application/json", Vec::new());
     *reply.body_mut() = body;
@@ -282,21 +282,20 @@ async fn next_event(
     printer: &Printer,
     representation: Representation,
     begun: &mut bool,
-) -> Option<Vec<u8>> {
+) -> Option<Bytes> {
     let event = watch.next().await?;
     let object = match representation {
-        _ if event.kind == "ERROR" => event.object,
-        Representation::Object => event.object,
+        _ if event.kind == "ERROR" => return Some(event.line()),
+        Representation::Object => return Some(event.line()),
         Representation::Table(version) => {
-            let metadata = json!({"resourceVersion": event.object["metadata"]["resourceVersion"]});
+            let object = event.object();
+            let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
             let first = !std::mem::replace(begun, true);
-            if event.kind == "BOOKMARK" {
-                printer.table(version, metadata, &[], first)
-            } else {
-                printer.table(version, metadata, &[event.object], first)
-            }
+            let rows =
+                if event.kind == "BOOKMARK" { &[][..] } else { std::slice::from_ref(object) };
+            printer.table(version, metadata, rows, first)
         }
-        Representation::Metadata(version) => partial(event.object, version),
+        Representation::Metadata(version) => partial(event.object().clone(), version),
     };
-    Some(reply::json_bytes(&json!({"type": event.kind, "object": object})))
+    Some(Bytes::from(crate::changes::line(event.kind, &object)))
 }

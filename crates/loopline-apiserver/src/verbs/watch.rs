@@ -1,14 +1,16 @@
 //! Watches: what is there, then every change, with selectors seen as what the client has.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use loopline_store::object::{Change, Revision, StoreError, Watcher};
 use serde_json::{Value, json};
 
 use super::get::{check_reached, invalid_list_option};
 use crate::call::Call;
-use crate::object;
+use crate::changes::Decoded;
 use crate::selector::Filter;
 use crate::status::{Result, Status};
 use crate::storage::of_store;
@@ -34,8 +36,41 @@ const INITIAL_END: &str = "k8s.io/initial-events-end";
 pub struct Event {
     /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
     pub kind: &'static str,
-    /// The object.
-    pub object: Value,
+    subject: Subject,
+}
+
+/// What an event is about.
+#[derive(Clone, Debug)]
+enum Subject {
+    /// An object of this watch alone.
+    Own(Value),
+    /// A change that all watchers share.
+    Shared(Arc<Decoded>),
+}
+
+impl Event {
+    fn own(kind: &'static str, object: Value) -> Self {
+        Self { kind, subject: Subject::Own(object) }
+    }
+
+    /// Returns the object.
+    pub fn object(&self) -> &Value {
+        match &self.subject {
+            Subject::Own(object) => object,
+            Subject::Shared(decoded) if self.kind == "DELETED" => {
+                decoded.before.as_ref().unwrap_or(&Value::Null)
+            }
+            Subject::Shared(decoded) => decoded.after.as_ref().unwrap_or(&Value::Null),
+        }
+    }
+
+    /// Returns the event with its whole object as a line of a stream.
+    pub(crate) fn line(&self) -> Bytes {
+        match &self.subject {
+            Subject::Own(object) => Bytes::from(crate::changes::line(self.kind, object)),
+            Subject::Shared(decoded) => decoded.line(self.kind),
+        }
+    }
 }
 
 /// A running watch.
@@ -102,8 +137,7 @@ impl Call {
                 }
                 let revision = self.initial(&filter, &mut initial).await?;
                 if bookmarks {
-                    let mut end = self.bookmark(revision);
-                    end.object["metadata"]["annotations"] = json!({INITIAL_END: "true"});
+                    let end = self.bookmark(revision, json!({INITIAL_END: "true"}));
                     initial.push_back(end);
                 }
                 revision
@@ -136,7 +170,7 @@ impl Call {
     /// Queues what is there now as additions; returns the revision of the reading.
     async fn initial(&self, filter: &Filter, events: &mut VecDeque<Event>) -> Result<Revision> {
         let list = self.server.list_all(&self.entry, self.namespace(), filter).await?;
-        events.extend(list.objects.into_iter().map(|object| Event { kind: "ADDED", object }));
+        events.extend(list.objects.into_iter().map(|object| Event::own("ADDED", object)));
         Ok(list.revision)
     }
 
@@ -151,15 +185,16 @@ impl Call {
         Ok(DEFAULT_TIMEOUT + DEFAULT_TIMEOUT * u32::from(byte[0]) / 256)
     }
 
-    fn bookmark(&self, revision: Revision) -> Event {
-        Event {
-            kind: "BOOKMARK",
-            object: json!({
-                "kind": self.entry.resource.kind,
-                "apiVersion": self.entry.api_version(),
-                "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
-            }),
+    fn bookmark(&self, revision: Revision, annotations: Value) -> Event {
+        let mut object = json!({
+            "kind": self.entry.resource.kind,
+            "apiVersion": self.entry.api_version(),
+            "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
+        });
+        if !annotations.is_null() {
+            object["metadata"]["annotations"] = annotations;
         }
+        Event::own("BOOKMARK", object)
     }
 }
 
@@ -219,42 +254,28 @@ impl Watch {
             self.next_bookmark = self.ends - BOOKMARK_BEFORE_END.min(self.ends - now);
         }
         let revision = self.watcher.progress().await?;
-        Some(Some(self.call.bookmark(revision)))
+        Some(Some(self.call.bookmark(revision, Value::Null)))
     }
 
     /// Ends the watch with an error event.
     fn fail(&mut self, status: &Status) -> Event {
         self.over = true;
-        Event { kind: "ERROR", object: status.to_value() }
+        Event::own("ERROR", status.to_value())
     }
 
     /// Turns a change into what it is to this client: an object that begins to match the
     /// selectors was added, one that ceases to match was deleted.
     fn event(&self, change: &Change) -> Result<Option<Event>> {
-        let entry = &self.call.entry;
-        let server = &self.call.server;
-        let before = change
-            .previous
-            .as_ref()
-            .map(|(revision, value)| server.decode(entry, &change.key, value, *revision))
-            .transpose()?
-            .filter(|object| self.filter.matches(object));
-        let after = change
-            .value
-            .as_ref()
-            .map(|value| server.decode(entry, &change.key, value, change.revision))
-            .transpose()?
-            .filter(|object| self.filter.matches(object));
-        Ok(match (before, after) {
-            (None, None) => None,
-            (None, Some(object)) => Some(Event { kind: "ADDED", object }),
-            (Some(_), Some(object)) => Some(Event { kind: "MODIFIED", object }),
-            (Some(mut object), None) => {
-                // The object as it was, at the revision of the change.
-                object::set_revision(&mut object, change.revision);
-                Some(Event { kind: "DELETED", object })
-            }
-        })
+        let decoded = self.call.server.decode_change(&self.call.entry, change)?;
+        let matches =
+            |object: &Option<Value>| object.as_ref().is_some_and(|it| self.filter.matches(it));
+        let kind = match (matches(&decoded.before), matches(&decoded.after)) {
+            (false, false) => return Ok(None),
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
+        };
+        Ok(Some(Event { kind, subject: Subject::Shared(decoded) }))
     }
 }
 

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod access;
+mod bad_input;
 mod client;
 mod crash;
 mod crd;
 mod disruption;
 mod fuzz;
+mod load;
 mod node;
 mod pods;
 mod policies;
