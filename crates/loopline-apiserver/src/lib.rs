@@ -10,6 +10,7 @@ pub mod auth;
 mod bootstrap;
 mod builtin;
 pub mod call;
+pub mod cel;
 mod changes;
 mod client;
 pub mod crd;

@@ -7,6 +7,7 @@ pub mod columns;
 pub mod convert;
 pub mod defaults;
 pub mod error;
+pub mod foreign;
 pub mod label_selector;
 pub mod manifest;
 pub mod normal;

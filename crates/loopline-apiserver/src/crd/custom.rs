@@ -1,11 +1,12 @@
 //! One version of a custom resource: how its objects are read, written, checked and shown.
 
 use loopline_clock::Timestamp;
-use loopline_schema::{FieldError, Schema, structural, validation};
+use loopline_schema::{Cause, FieldError, Schema, structural, validation};
 use serde_json::Value;
 
 use super::columns::{self, Column};
 use super::ratchet;
+use super::rules::Rules;
 use crate::object;
 use crate::registry::Entry;
 use crate::status::Result;
@@ -23,6 +24,7 @@ pub struct Custom {
     /// What its clients are warned of.
     pub deprecation: Option<String>,
     columns: Vec<Column>,
+    rules: Rules,
 }
 
 impl Custom {
@@ -39,6 +41,7 @@ impl Custom {
         let openapi = version["schema"]["openAPIV3Schema"].clone();
         let path = format!("{path}.schema.openAPIV3Schema");
         let schema = structural::compile(&openapi, &path)?;
+        let rules = Rules::compile(&openapi, &path)?;
         let deprecation = version["deprecated"].as_bool().unwrap_or(false).then(|| {
             let given = version["deprecationWarning"].as_str().map(ToOwned::to_owned);
             let name = version["name"].as_str().unwrap_or_default();
@@ -50,6 +53,7 @@ impl Custom {
             scale: places(version),
             deprecation,
             columns: columns::columns(version),
+            rules,
         })
     }
 
@@ -87,11 +91,30 @@ impl Custom {
             None => validation::create(&resource.group, &resource.version, "", object),
             Some(live) => validation::update(&resource.group, &resource.version, "", object, live),
         };
+        // That a finalizer's name has a domain is asked of built-in kinds alone.
+        errors.retain(|error| {
+            !(error.field.starts_with("metadata.finalizers[")
+                && error.detail.ends_with("nor is it fully qualified"))
+        });
         let mut found = structural::validate(&self.schema, object);
         if let Some(live) = live {
             found.retain(|error| !ratchet::was_there(&self.openapi, error, object, live));
         }
         errors.append(&mut found);
+        // Rules take for granted that values have their types, and that what must be there is.
+        let blocking = |error: &FieldError| {
+            use Cause::{Required, TooLong, TooMany, TypeInvalid};
+            matches!(error.cause, Required | TooLong | TooMany | TypeInvalid)
+        };
+        if errors.iter().any(blocking) {
+            if !self.rules.is_empty() {
+                let detail = "some validation rules were not checked because the object was \
+                              invalid; correct the existing errors to complete validation";
+                errors.push(FieldError::new(Cause::Invalid, "<nil>", Value::Null, detail));
+            }
+        } else {
+            errors.append(&mut self.rules.check(object, live));
+        }
         errors
     }
 

@@ -12,6 +12,7 @@ mod establish;
 pub mod jsonpath;
 mod names;
 mod ratchet;
+mod rules;
 
 pub use custom::Custom;
 pub(crate) use establish::{Definitions, is_definition, remember_storage};

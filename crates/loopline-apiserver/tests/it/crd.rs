@@ -176,6 +176,75 @@ async fn objects_are_pruned_completed_checked_and_counted() {
 }
 
 #[tokio::test]
+async fn rules_judge_values_and_their_changes() {
+    let server = server();
+    let mut definition = crontab();
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let at = definition.pointer_mut(schema).unwrap();
+    at["x-kubernetes-validations"] = json!([
+        {"rule": "!has(self.replicas) || self.replicas <= 5", "message": "at most five"},
+        {"rule": "!has(self.note) || self.note == oldSelf.note", "message": "the note stays",
+         "fieldPath": ".note", "reason": "FieldValueForbidden"},
+        {"rule": "self.image.startsWith('b')", "messageExpression": "'not ' + self.image"},
+        {"rule": "!has(self.open) || self.open.a.all(x, x.matches('^[a-z]+$'))"},
+        {"rule": "self.cronSpec != 'x' || oldSelf.hasValue()", "optionalOldSelf": true},
+    ]);
+    make(&server, definition.clone()).await.ok();
+    let cron = "* * * * *";
+    let said = async |spec: Value| {
+        let answer = ask(&server, "POST", CRONTABS, object(spec)).await;
+        answer.refused().1.to_owned()
+    };
+    let is = |rest: &str| format!("CronTab.stable.example.com \"a\" is invalid: {rest}");
+    assert_eq!(
+        said(json!({"cronSpec": cron, "replicas": 6})).await,
+        is("spec: Invalid value: \"object\": at most five")
+    );
+    assert_eq!(
+        said(json!({"cronSpec": cron, "image": "nginx"})).await,
+        is("spec: Invalid value: \"object\": not nginx")
+    );
+    assert_eq!(
+        said(json!({"cronSpec": cron, "open": {"a": ["b", "C"]}})).await,
+        is("spec: Invalid value: \"object\": failed rule: !has(self.open) || \
+            self.open.a.all(x, x.matches('^[a-z]+$'))")
+    );
+    assert_eq!(
+        said(json!({"cronSpec": cron, "open": {}})).await,
+        is("spec: Invalid value: \"object\": no such key: a evaluating rule: \
+            !has(self.open) || self.open.a.all(x, x.matches('^[a-z]+$'))")
+    );
+    let missing = said(json!({"replicas": 6})).await;
+    assert!(missing.contains("some validation rules were not checked"), "{missing}");
+    let spec = json!({"cronSpec": cron, "note": "one"});
+    ask(&server, "POST", CRONTABS, object(spec)).await.ok();
+    let path = format!("{CRONTABS}/a");
+    let refused = ask(&server, "PATCH", &path, json!({"spec": {"note": "two"}})).await;
+    assert_eq!(refused.refused().1, is("spec.note: Forbidden: the note stays"));
+    ask(&server, "PATCH", &path, json!({"spec": {"replicas": 5}})).await.ok();
+    for (rule, expected) in
+        [("self.a +", "compilation failed"), ("slef.a == 1", "undeclared reference to 'slef'")]
+    {
+        let mut definition = definition.clone();
+        let at = definition.pointer_mut(schema).unwrap();
+        at["x-kubernetes-validations"] = json!([{"rule": rule}]);
+        let answer = ask(&server, "POST", DEFINITIONS, definition).await;
+        let (code, message) = answer.refused();
+        assert_eq!(code, 422);
+        assert!(message.contains("properties[spec].x-kubernetes-validations[0].rule"), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    let program = loopline_apiserver::cel::Program::compile(
+        "xs.all(a, xs.all(b, xs.all(c, xs.all(d, a + b + c + d >= 0))))",
+        &["xs"],
+    )
+    .unwrap();
+    let many = json!((0..200).collect::<Vec<_>>());
+    let cost = program.evaluate(&[("xs", loopline_apiserver::cel::from_json(&many))]);
+    assert_eq!(cost.unwrap_err(), loopline_apiserver::cel::Error::TooExpensive);
+}
+
+#[tokio::test]
 async fn an_update_is_not_refused_for_what_was_wrong_before() {
     let server = server();
     make(&server, crontab()).await.ok();

@@ -7,6 +7,7 @@ mod client;
 mod crash;
 mod crd;
 mod disruption;
+mod foreign;
 mod fuzz;
 mod load;
 mod node;
