@@ -55,6 +55,18 @@ impl Documents {
         text
     }
 
+    /// Returns the OpenAPI v2 document of everything that is served. It is asked for rarely, and
+    /// is not kept.
+    pub(crate) fn swagger(registry: &Registry) -> serde_json::Value {
+        let mut documents = Vec::new();
+        for (group, of_group) in registry.groups() {
+            for (version, entries) in &of_group.versions {
+                documents.push(openapi::document(group, version, &served(entries)));
+            }
+        }
+        openapi::swagger(documents.iter())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::auth::User;
 use crate::object;
 use crate::registry::Entry;
 
@@ -92,6 +93,10 @@ pub(crate) fn prepare_update(entry: &Entry, subresource: &str, object: &mut Valu
         keep(object, live, "status");
     }
     let (group, kind) = (&*entry.resource.group, &*entry.resource.kind);
+    if (group, kind) == ("certificates.k8s.io", "CertificateSigningRequest") {
+        // Who asked for what stays as it was.
+        keep(object, live, "spec");
+    }
     if (group, kind) == ("", "Namespace") && subresource != "finalize" {
         object::map_mut(object, "spec")
             .insert("finalizers".to_owned(), live["spec"]["finalizers"].clone());
@@ -148,6 +153,34 @@ fn keep_all_but_status(entry: &Entry, object: &mut Value, live: &Value) {
     }
     object::set_meta(&mut kept, "resourceVersion", metadata["resourceVersion"].clone());
     *object = kept;
+}
+
+/// Writes into a request for a certificate who asks for it; nobody asks in another's name.
+pub(crate) fn name_requestor(entry: &Entry, user: &User, object: &mut Value) {
+    if (&*entry.resource.group, &*entry.resource.kind)
+        != ("certificates.k8s.io", "CertificateSigningRequest")
+    {
+        return;
+    }
+    let asked = object::map_mut(object, "spec");
+    asked.insert("username".to_owned(), json!(user.name));
+    for (field, value) in [
+        ("uid", json!(user.uid)),
+        ("groups", json!(user.groups)),
+        ("extra", user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect()),
+    ] {
+        let empty = match &value {
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(map) => map.is_empty(),
+            _ => true,
+        };
+        if empty {
+            asked.shift_remove(field);
+        } else {
+            asked.insert(field.to_owned(), value);
+        }
+    }
 }
 
 fn keep(object: &mut Value, live: &Value, field: &str) {

@@ -215,23 +215,14 @@ fn aggregated_resource(resource: &Resource) -> Value {
 /// Answers with a document that clients may keep until its tag changes.
 fn cached(asked: &Asked, document: &Value, media_type: Option<&str>) -> Result<Reply> {
     let encoding = asked.accept.encoding()?;
-    let mut reply = reply::object(200, document, encoding);
-    let tag = format!("\"{}\"", hash(&reply::json_bytes(document)));
-    let known = asked.parts.headers.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    if known.is_some_and(|tags| tags.split(',').any(|one| one.trim() == tag)) {
-        // Caches take the headers of this over: the type must not change under a kept document.
-        reply = reply::raw(304, "application/json", Vec::new());
-        reply.headers_mut().remove(http::header::CONTENT_TYPE);
-    } else if let Some(media_type) = media_type
-        && let Ok(value) = HeaderValue::from_str(media_type)
-    {
-        reply.headers_mut().insert(http::header::CONTENT_TYPE, value);
-    }
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        reply.headers_mut().insert(ETAG, tag);
-    }
-    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public"));
-    Ok(reply)
+    let tag = hash(&reply::json_bytes(document));
+    Ok(tagged(asked, &tag, || {
+        let mut reply = reply::object(200, document, encoding);
+        if let Some(Ok(media_type)) = media_type.map(HeaderValue::from_str) {
+            reply.headers_mut().insert(http::header::CONTENT_TYPE, media_type);
+        }
+        reply
+    }))
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -289,4 +280,47 @@ pub(super) fn openapi_document(server: &Server, asked: &Asked, path: &str) -> Re
         headers.insert(EXPIRES, HeaderValue::from_static("Thu, 31 Dec 2099 00:00:00 GMT"));
     }
     Ok(reply)
+}
+
+/// `/openapi/v2`: the types of everything that is served, for the clients that still ask.
+pub(super) fn openapi_v2(server: &Server, asked: &Asked) -> Result<Reply> {
+    let registry = server.registry();
+    let mut hashes = String::new();
+    for (name, group) in registry.groups() {
+        for (version, _) in &group.versions {
+            hashes.push_str(&server.documents().hash(&registry, name, version));
+        }
+    }
+    let accept = asked.parts.headers.get(http::header::ACCEPT).and_then(|text| text.to_str().ok());
+    let protobuf = accept.is_some_and(|accept| accept.contains(openapi::PROTOBUF_ACCEPT));
+    let form = if protobuf { "protobuf" } else { "json" };
+    let tag = hash(format!("{form} {hashes}").as_bytes());
+    Ok(tagged(asked, &tag, || {
+        let document = crate::documents::Documents::swagger(&registry);
+        if protobuf {
+            reply::raw(200, openapi::PROTOBUF_TYPE, openapi::swagger_protobuf(&document))
+        } else {
+            reply::raw(200, "application/json", reply::json_bytes(&document))
+        }
+    }))
+}
+
+/// Answers with a document under a tag, or that the client has the one of that tag.
+fn tagged(asked: &Asked, tag: &str, make: impl FnOnce() -> Reply) -> Reply {
+    let tag = format!("\"{tag}\"");
+    let known = asked.parts.headers.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let mut reply = if known.is_some_and(|tags| tags.split(',').any(|one| one.trim() == tag)) {
+        // A type here would replace that of the copy the client has, and make its aggregated
+        // document look like a legacy one.
+        let mut reply = reply::raw(304, "", Vec::new());
+        reply.headers_mut().remove(http::header::CONTENT_TYPE);
+        reply
+    } else {
+        make()
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        reply.headers_mut().insert(ETAG, tag);
+    }
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public"));
+    reply
 }

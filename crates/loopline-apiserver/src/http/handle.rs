@@ -84,9 +84,8 @@ impl Server {
             Target::KeySet | Target::OpenIdConfiguration => {
                 super::serve::openid(self, &asked.target)
             }
-            Target::OpenApiV2 | Target::Metrics | Target::Unknown | Target::Resource(_) => {
-                Err(Status::no_such_path())
-            }
+            Target::OpenApiV2 => discovery::openapi_v2(self, asked),
+            Target::Metrics | Target::Unknown | Target::Resource(_) => Err(Status::no_such_path()),
         }
     }
 

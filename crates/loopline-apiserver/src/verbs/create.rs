@@ -107,6 +107,7 @@ impl Call {
         server.admit_mutating(&mut attributes).await?;
         entry.apply_defaults(&mut attributes.object);
         strategy::prepare_create(&entry, &mut attributes.object);
+        strategy::name_requestor(&entry, &self.user, &mut attributes.object);
         let name = object::name(&attributes.object).to_owned();
         attributes.name.clone_from(&name);
         managing.manage(&server.registry(), &entry, "", &Value::Null, &mut attributes.object, now);

@@ -248,7 +248,8 @@ fn refused_apply(error: &managed::ApplyError) -> Status {
         managed::ApplyError::ManagedFieldsGiven | managed::ApplyError::Version { .. } => {
             Status::bad_request(error.to_string())
         }
-        managed::ApplyError::Config { .. } => Status::internal(error),
+        // As Kubernetes has it: a failure without a reason.
+        managed::ApplyError::Config { .. } => Status::new(500, "", error.to_string()),
         other => Status::internal(other),
     }
 }

@@ -9,6 +9,7 @@ mod crd;
 mod disruption;
 mod foreign;
 mod fuzz;
+mod kubectl;
 mod load;
 mod node;
 mod pods;

@@ -120,16 +120,21 @@ impl Served {
         Self { server, address, home: tempfile::tempdir().unwrap() }
     }
 
+    /// Returns where it is reached.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Runs kubectl; returns nothing where there is none, which it says.
     pub(crate) async fn kubectl(&self, arguments: &[&str]) -> Option<(bool, String)> {
         #[expect(clippy::disallowed_methods, reason = "a real client, outside of any sandbox")]
         let mut command = std::process::Command::new("kubectl");
         command
             .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("PATH", path())
             .env("HOME", self.home.path())
             .arg("--server")
-            .arg(format!("http://{}", self.address))
+            .arg(self.url())
             .args(arguments);
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
         let Ok(Output { status, stdout, stderr }) = output else {
@@ -168,6 +173,12 @@ impl Served {
         let output = self.spawn(script).wait_with_output().await.unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     }
+}
+
+/// Returns where programs are.
+pub(crate) fn path() -> std::ffi::OsString {
+    #[expect(clippy::disallowed_methods, reason = "the tools of whoever runs the tests")]
+    std::env::var_os("PATH").unwrap_or_default()
 }
 
 #[expect(clippy::print_stderr, reason = "a test that did not run says so")]

@@ -8,6 +8,7 @@
 mod descriptions;
 mod paths;
 mod schemas;
+mod swagger;
 
 use std::sync::LazyLock;
 
@@ -15,6 +16,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::Resource;
+
+pub use swagger::{PROTOBUF_ACCEPT, PROTOBUF_TYPE, swagger, swagger_protobuf};
 
 /// A resource of a document.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use super::Error;
 
 /// The value of one field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Field<'a> {
+pub(crate) enum Field<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -12,7 +12,7 @@ pub(super) enum Field<'a> {
 }
 
 impl Field<'_> {
-    pub(super) fn wire(&self) -> u8 {
+    pub(crate) fn wire(&self) -> u8 {
         match self {
             Self::Varint(_) => 0,
             Self::Fixed64(_) => 1,
@@ -23,17 +23,17 @@ impl Field<'_> {
 }
 
 /// The fields of a message, one after the other.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// Reads the number and value of the next field; nothing at the end.
-    pub(super) fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, Error> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
         Ok(Some((number, field)))
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, Error> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Error> {
         let mut value = 0_u64;
         for (index, &byte) in self.rest.iter().enumerate() {
             if index == 10 {
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         Err(Error::Truncated)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -92,18 +92,18 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-pub(super) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     put_varint(out, u64::from(field) << 3);
     put_varint(out, value);
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_varint(out, (u64::from(field) << 3) | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-pub(super) fn put_double(out: &mut Vec<u8>, field: u32, value: f64) {
+pub(crate) fn put_double(out: &mut Vec<u8>, field: u32, value: f64) {
     put_varint(out, (u64::from(field) << 3) | 1);
     out.extend_from_slice(&value.to_bits().to_le_bytes());
 }
