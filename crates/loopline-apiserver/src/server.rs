@@ -65,7 +65,7 @@ impl Options {
             admission: crate::builtin::admission(),
             validators: Vec::new(),
             node: None,
-            expressions: None,
+            expressions: Some(Box::new(crate::admission::cel::Cel)),
             metrics: None,
         })
     }

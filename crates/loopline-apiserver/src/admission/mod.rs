@@ -3,6 +3,7 @@
 pub(crate) mod account;
 mod amounts;
 pub(crate) mod cache;
+pub mod cel;
 pub mod expression;
 pub(crate) mod limits;
 mod matching;

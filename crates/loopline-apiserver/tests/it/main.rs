@@ -14,6 +14,7 @@ mod load;
 mod node;
 mod pods;
 mod policies;
+mod policies_cel;
 mod quotas;
 mod rbac;
 mod services;

@@ -301,6 +301,8 @@ async fn policies_that_cannot_be_evaluated_are_refused() {
     let audited = binding(VALIDATING, json!({"validationActions": ["Audit"]}));
     let answer = make(&server(), audited).await;
     assert!(answer.warnings[0].contains("adds nothing to audit events"), "{:?}", answer.warnings);
-    let answer = make(&server(), policy(VALIDATING, wrong)).await;
+    let mut options = Options::ephemeral().unwrap();
+    options.expressions = None;
+    let answer = make(&Server::new(options), policy(VALIDATING, wrong)).await;
     assert!(answer.refused().1.contains("are not evaluated by this server"), "{answer:?}");
 }

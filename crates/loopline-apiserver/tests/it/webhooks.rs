@@ -360,11 +360,11 @@ async fn dry_runs_and_conditions_are_not_taken_lightly() {
     assert!(request["object"].is_null());
     // Its own configuration can still be taken away.
     drop_configuration(&server, "Validating", "c").await;
-    let condition = json!({"matchConditions": [{"name": "n", "expression": "true"}]});
+    let condition = json!({"matchConditions": [{"name": "n", "expression": "thing"}]});
     let hooks = json!([hook.at("deny", condition)]);
     let answer = make(&server, configuration("Mutating", "d", hooks)).await;
-    let expected = "webhooks[0].matchConditions[0].expression: Invalid value: \"true\": \
-                    compilation failed: expressions are not evaluated by this server";
+    let expected = "webhooks[0].matchConditions[0].expression: Invalid value: \"thing\": \
+                    compilation failed: undeclared reference to 'thing'";
     assert!(answer.refused().1.contains(expected), "{answer:?}");
 }
 
