@@ -95,7 +95,7 @@ async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments
     let controllers = loopline_workloads::Options {
         client: server.client(),
         clock: server.clock().clone(),
-        authority: String::new(),
+        authority: authority.certificate_pem().to_owned(),
     };
     let controlling = tokio::spawn(loopline_workloads::run(controllers, shutdown.clone()));
     let serving = tokio::spawn(serve(server, listener));
