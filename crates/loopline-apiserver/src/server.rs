@@ -55,8 +55,14 @@ impl Options {
     /// # Errors
     /// Where no temporary folder can be made.
     pub fn ephemeral() -> std::result::Result<Self, StoreError> {
-        Ok(Self {
-            store: Arc::new(SqliteStore::ephemeral()?),
+        Ok(Self::over(Arc::new(SqliteStore::ephemeral()?)))
+    }
+
+    /// Returns a server's parts over a store: nothing sealed, everything allowed, until the
+    /// caller says otherwise.
+    pub fn over(store: SharedStore) -> Self {
+        Self {
+            store,
             clock: Clock::real(),
             vault: Box::new(Open),
             authentication: Authentication::open(),
@@ -67,7 +73,7 @@ impl Options {
             node: None,
             expressions: Some(Box::new(crate::admission::cel::Cel)),
             metrics: None,
-        })
+        }
     }
 }
 

@@ -41,14 +41,17 @@ async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments
         Some(folder) => folder.path().to_owned(),
         None => folder(arguments)?,
     };
-    let mut options = Options::ephemeral().map_err(failed)?;
-    if !arguments.ephemeral {
+    let mut options = if arguments.ephemeral {
+        Options::ephemeral().map_err(failed)?
+    } else {
         let store = SqliteStore::open(&SqliteOptions {
             folder: folder.clone(),
             durability: Durability::Full,
             owner: format!("loopline api (process {})", std::process::id()),
         });
-        options.store = Arc::new(store.map_err(failed)?);
+        Options::over(Arc::new(store.map_err(failed)?))
+    };
+    if !arguments.ephemeral {
         let key = folder.join(KEYS).join(SECRETS_KEY);
         let vault = Sealed::open(&key, &*options.store, &options.clock).await;
         options.vault = Box::new(vault.map_err(failed)?);
