@@ -37,17 +37,11 @@ impl Collector {
             Task::Dependent { object, has_dependents, waiting } => {
                 self.dependent(object, *has_dependents, waiting).await
             }
-            Task::Foreground { object, blocking, all } => {
-                for one in all {
-                    // Each is deleted by its own look; this one only waits.
-                    let _ = one;
-                }
-                if blocking.is_empty() {
-                    self.remove_finalizer(object, FOREGROUND).await
-                } else {
-                    Ok(())
-                }
+            // The dependents are deleted by their own looks; this one only waits for them.
+            Task::Foreground { object, blocking } if blocking.is_empty() => {
+                self.remove_finalizer(object, FOREGROUND).await
             }
+            Task::Foreground { .. } => Ok(()),
             Task::Orphan { object, dependents } => {
                 for dependent in dependents {
                     self.let_go(dependent, &object.uid).await?;

@@ -68,7 +68,6 @@ pub(crate) enum Task {
     Foreground {
         object: Reach,
         blocking: Vec<Reach>,
-        all: Vec<Reach>,
     },
     Orphan {
         object: Reach,
@@ -175,9 +174,6 @@ impl Graph {
         let (Some(object), Some(node)) = (self.reach(uid, watched), self.nodes.get(uid)) else {
             return Task::Nothing;
         };
-        let all = |uid: &str| -> Vec<Reach> {
-            self.dependents_of(uid).filter_map(|one| self.reach(one, watched)).collect()
-        };
         match work {
             Work::Dependent(uid) => Task::Dependent {
                 object,
@@ -199,9 +195,15 @@ impl Graph {
                     })
                     .filter_map(|one| self.reach(one, watched))
                     .collect();
-                Task::Foreground { object, blocking, all: all(uid) }
+                Task::Foreground { object, blocking }
             }
-            Work::Orphan(uid) if node.orphan => Task::Orphan { object, dependents: all(uid) },
+            Work::Orphan(uid) if node.orphan => Task::Orphan {
+                object,
+                dependents: self
+                    .dependents_of(uid)
+                    .filter_map(|one| self.reach(one, watched))
+                    .collect(),
+            },
             Work::Foreground(_) | Work::Orphan(_) => Task::Nothing,
         }
     }
