@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("loopline-units", 1),
     ("loopline-source", 1),
     ("loopline-diagnostic", 1),
+    ("loopline-formats", 2),
     ("loopline-merge", 2),
     ("loopline-schema", 2),
     ("loopline-workflow", 2),
