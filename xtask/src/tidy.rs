@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("loopline-schema", 2),
     ("loopline-workflow", 2),
     ("loopline-git", 3),
+    ("loopline-image", 3),
     ("loopline-sandbox", 3),
     ("loopline-store", 3),
     ("loopline-tls", 3),

@@ -1,0 +1,3 @@
+//! Registries: what one keeps.
+
+pub(crate) mod repository;
