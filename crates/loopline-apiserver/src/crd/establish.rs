@@ -143,6 +143,21 @@ impl Server {
             let conflict = conflict.as_ref();
             let status =
                 names::status(&definition["status"], &names, conflict, broken.as_deref(), &now);
+            let established =
+                names::condition(&status, "Established").is_some_and(|one| one["status"] == "True");
+            let made = made.ok().filter(|_| established).unwrap_or_default();
+            let deleting = object::is_deleting(&definition);
+            let made_from = json!([definition["spec"], names.to_value(), deleting, established]);
+            let new = known.get(name).is_none_or(|one| one.made_from != made_from);
+            // Before the condition says so: whoever waits for that may ask at once.
+            if new {
+                self.update_registry(|registry| {
+                    registry.remove(&group, &asked.plural);
+                    for entry in made {
+                        registry.insert(Arc::new(entry));
+                    }
+                });
+            }
             if status != definition["status"] {
                 let mut changed = definition.clone();
                 changed["status"] = status.clone();
@@ -153,22 +168,8 @@ impl Server {
                     Err(WriteError::Refused(status)) => return Err(status),
                 }
             }
-            let established =
-                names::condition(&status, "Established").is_some_and(|one| one["status"] == "True");
-            let made = made.ok().filter(|_| established).unwrap_or_default();
-            let deleting = object::is_deleting(&definition);
-            let made_from = json!([definition["spec"], names.to_value(), deleting, established]);
-            let one = known.entry(name.to_owned()).or_default();
-            let new = one.made_from != made_from;
-            if new {
-                self.update_registry(|registry| {
-                    registry.remove(&group, &asked.plural);
-                    for entry in made {
-                        registry.insert(Arc::new(entry));
-                    }
-                });
-            }
-            *one = Known { group, names, conflicted: conflict.is_some(), made_from };
+            let one = Known { group, names, conflicted: conflict.is_some(), made_from };
+            known.insert(name.to_owned(), one);
             if deleting && new {
                 cleanup::start(self, &definition);
             }
