@@ -9,6 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
+use super::ring::{MAX_TAKEN, MAX_TAKEN_BYTES};
 use super::{Change, ListOptions, Page, Record, Revision, StoreError};
 
 /// The format of the database; newer opens older, older refuses newer.
@@ -272,33 +273,41 @@ pub(super) fn list(
     Ok(Ok(Page { records, revision, remaining }))
 }
 
-/// Reads changes after `after` and not after `until` from the log, at most `limit` of them.
+/// Reads changes after `after` and not after `until` from the log, as many as a watcher takes in
+/// one go. Returns them with the revision up to which there are no others.
 pub(super) fn changes(
     connection: &Connection,
     prefix: &str,
     after: Revision,
     until: Revision,
-    limit: usize,
-) -> rusqlite::Result<Vec<Change>> {
+) -> rusqlite::Result<(Vec<Change>, Revision)> {
     let (start, end) = bounds(prefix);
-    connection
-        .prepare_cached(
-            "select l.key, l.revision, l.created, l.value, p.revision, p.value from log l left \
-             join log p on p.revision = l.previous where l.revision > ?1 and l.revision <= ?2 and \
-             l.key >= ?3 and l.key < ?4 order by l.revision limit ?5",
-        )?
-        .query_map(params![after, until, start, end, limit], |row| {
-            let previous: Option<Revision> = row.get(4)?;
-            let before: Option<Vec<u8>> = row.get(5)?;
-            Ok(Change {
-                key: row.get(0)?,
-                revision: row.get(1)?,
-                created: row.get(2)?,
-                value: row.get::<_, Option<Vec<u8>>>(3)?.map(Bytes::from),
-                previous: previous.zip(before.map(Bytes::from)),
-            })
-        })?
-        .collect()
+    let mut statement = connection.prepare_cached(
+        "select l.key, l.revision, l.created, l.value, p.revision, p.value from log l left join \
+         log p on p.revision = l.previous where l.revision > ?1 and l.revision <= ?2 and l.key >= \
+         ?3 and l.key < ?4 order by l.revision limit ?5",
+    )?;
+    let mut rows = statement.query(params![after, until, start, end, MAX_TAKEN])?;
+    let mut changes = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let previous: Option<Revision> = row.get(4)?;
+        let before: Option<Vec<u8>> = row.get(5)?;
+        let change = Change {
+            key: row.get(0)?,
+            revision: row.get(1)?,
+            created: row.get(2)?,
+            value: row.get::<_, Option<Vec<u8>>>(3)?.map(Bytes::from),
+            previous: previous.zip(before.map(Bytes::from)),
+        };
+        let revision = change.revision;
+        bytes += change.size();
+        changes.push(change);
+        if changes.len() == MAX_TAKEN || bytes >= MAX_TAKEN_BYTES {
+            return Ok((changes, revision));
+        }
+    }
+    Ok((changes, until))
 }
 
 /// Returns the oldest revision that lists and watches can ask for.

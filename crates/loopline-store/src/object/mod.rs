@@ -83,6 +83,14 @@ impl Change {
     fn bytes(&self) -> u64 {
         self.value.as_ref().map_or(0, |value| value.len() as u64)
     }
+
+    /// Returns how many bytes the change takes in memory. The value before is usually also the
+    /// value of an earlier change; it is counted all the same, because its bytes are its own.
+    fn size(&self) -> usize {
+        self.value.as_ref().map_or(0, Bytes::len)
+            + self.previous.as_ref().map_or(0, |(_, value)| value.len())
+            + self.key.len()
+    }
 }
 
 /// A stretch of a list.

@@ -18,7 +18,11 @@ const MAX_CHANGES: usize = 8192;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// The most changes a watcher takes in one go.
-const MAX_TAKEN: usize = 256;
+pub(super) const MAX_TAKEN: usize = 256;
+
+/// How many bytes of values a watcher takes in one go, give or take one change: one that is not
+/// read holds what it took.
+pub(super) const MAX_TAKEN_BYTES: usize = 256 * 1024;
 
 /// The latest changes.
 #[derive(Debug)]
@@ -64,13 +68,13 @@ impl Ring {
         for change in changes {
             inner.latest = change.revision;
             inner.wake(&change.key);
-            inner.bytes += size(&change);
+            inner.bytes += change.size();
             inner.changes.push_back(change);
         }
         while inner.changes.len() > MAX_CHANGES || inner.bytes > MAX_BYTES {
             let Some(oldest) = inner.changes.pop_front() else { break };
             inner.before = oldest.revision;
-            inner.bytes -= size(&oldest);
+            inner.bytes -= oldest.size();
         }
     }
 
@@ -85,10 +89,12 @@ impl Ring {
         }
         let start = inner.changes.partition_point(|change| change.revision <= after);
         let mut taken = Vec::new();
+        let mut bytes = 0;
         for change in inner.changes.range(start..) {
             if covers(prefix, &change.key) {
                 taken.push(Arc::clone(change));
-                if taken.len() == MAX_TAKEN {
+                bytes += change.size();
+                if taken.len() == MAX_TAKEN || bytes >= MAX_TAKEN_BYTES {
                     return Taken::Changes(taken, change.revision);
                 }
             }
@@ -142,12 +148,4 @@ impl Inner {
 /// Returns whether a watch of `prefix` is concerned with `key`.
 fn covers(prefix: &str, key: &str) -> bool {
     if prefix.is_empty() || prefix.ends_with('/') { key.starts_with(prefix) } else { key == prefix }
-}
-
-fn size(change: &Change) -> usize {
-    // The value before is usually also the value of an earlier change in the ring, and shares
-    // its bytes; it is counted all the same, because it need not be.
-    change.value.as_ref().map_or(0, bytes::Bytes::len)
-        + change.previous.as_ref().map_or(0, |(_, value)| value.len())
-        + change.key.len()
 }

@@ -279,27 +279,27 @@ impl Shared {
         result
     }
 
-    /// Reads changes from the log for a watcher that the ring has left behind.
+    /// Reads changes from the log for a watcher that the ring has left behind, as many as a
+    /// watcher takes in one go. Returns them with the revision up to which there are no others.
     pub(super) async fn replay(
         self: &Arc<Self>,
         prefix: String,
         after: Revision,
         until: Revision,
-        limit: usize,
-    ) -> Result<Vec<Change>, StoreError> {
+    ) -> Result<(Vec<Change>, Revision), StoreError> {
         let shared = Arc::clone(self);
         blocking(move || {
-            let (oldest, changes) = shared.read(|connection| {
+            let (oldest, read) = shared.read(|connection| {
                 // Both in one transaction: a compaction in between would leave a gap.
                 let transaction = connection.unchecked_transaction()?;
                 let oldest = database::oldest(&transaction)?;
-                let changes = database::changes(&transaction, &prefix, after, until, limit)?;
-                Ok((oldest, changes))
+                let read = database::changes(&transaction, &prefix, after, until)?;
+                Ok((oldest, read))
             })?;
             if after < oldest {
                 return Err(StoreError::Compacted { asked: after, oldest });
             }
-            Ok(changes)
+            Ok(read)
         })
         .await
     }

@@ -9,9 +9,6 @@ use super::ring::Taken;
 use super::sqlite::Shared;
 use super::{Change, Revision, StoreError};
 
-/// The most changes read from the log in one go.
-const MAX_REPLAYED: usize = 256;
-
 /// A watch of a prefix or of one key. It holds no changes beyond the few it has just taken, so
 /// one that is not read costs nothing; one that falls behind what was compacted ends with
 /// [`StoreError::Compacted`].
@@ -54,6 +51,31 @@ impl Watcher {
         Ok(self.taken.pop_front())
     }
 
+    /// Returns all changes up to now without waiting; nothing where the ring has left the watcher
+    /// behind, so that [`Watcher::try_next`] has to read the log.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub fn take_ready(&mut self) -> Result<Option<Vec<Arc<Change>>>, StoreError> {
+        let mut all = Vec::from(std::mem::take(&mut self.taken));
+        loop {
+            match self.shared.ring.take(&self.prefix, self.position) {
+                Taken::Changes(changes, position) => {
+                    self.position = position;
+                    if changes.is_empty() {
+                        return Ok(Some(all));
+                    }
+                    all.extend(changes);
+                }
+                Taken::TooOld(_) => {
+                    self.taken = all.into();
+                    return Ok(None);
+                }
+                Taken::Closed => return Err(StoreError::Closed),
+            }
+        }
+    }
+
     /// Returns a revision up to which every change was returned, brought up to date first.
     /// Nothing where changes wait to be returned.
     pub async fn progress(&mut self) -> Option<Revision> {
@@ -73,15 +95,9 @@ impl Watcher {
                 Ok(!self.taken.is_empty())
             }
             Taken::TooOld(until) => {
-                let changes = self
-                    .shared
-                    .replay(self.prefix.clone(), self.position, until, MAX_REPLAYED)
-                    .await?;
-                self.position = if changes.len() < MAX_REPLAYED {
-                    until
-                } else {
-                    changes.last().map_or(until, |change| change.revision)
-                };
+                let (changes, position) =
+                    self.shared.replay(self.prefix.clone(), self.position, until).await?;
+                self.position = position;
                 self.taken = changes.into_iter().map(Arc::new).collect();
                 Ok(true)
             }
