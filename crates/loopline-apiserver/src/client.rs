@@ -3,6 +3,10 @@
 //! Ordinary requests and watches are calls of a tower service. A request that asks to switch
 //! protocols (`exec`, `attach`, `portforward`) needs a connection to take over: it gets one of
 //! its own through memory, with hyper at both ends.
+//!
+//! Every request is answered in a task of its own, as requests of the network are. Whoever asks
+//! may then leave its future alone for a while (a `select!` that is busy in another branch): a
+//! request that waited half-way in the caller's task would hold what others wait for.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,6 +20,7 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
+use tokio_util::task::AbortOnDropHandle;
 use tower::BoxError;
 
 use crate::Server;
@@ -67,7 +72,12 @@ impl tower::Service<Request<Body>> for InProcess {
             if switches_protocols(request.headers()) {
                 return connect(server, user, request).await;
             }
-            Ok(server.handle(request, user).await.map(wrap))
+            // Who no longer waits for the answer has given the request up.
+            let answering =
+                AbortOnDropHandle::new(tokio::spawn(
+                    async move { server.handle(request, user).await },
+                ));
+            Ok(answering.await?.map(wrap))
         })
     }
 }

@@ -4,15 +4,15 @@
 //! what was written since the last one, so a write that was answered is already heeded.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use loopline_store::object::{ListOptions, StoreError, Watcher};
+use loopline_store::object::{Change, ListOptions, Revision, StoreError, Watcher};
 use tokio::sync::Mutex;
 
 use super::index::Index;
 use super::rules::Rule;
 use super::{Action, Authorizer, AuthorizerFuture, Decision, MASTERS, Rules, User};
-use crate::status::Result;
+use crate::status::{Result, Status};
 use crate::storage::{SharedStore, of_store};
 
 /// What the keys of roles and bindings begin with.
@@ -22,7 +22,9 @@ const PREFIX: &str = "rbac.authorization.k8s.io/";
 const MAX_READS: usize = 3;
 
 /// Decides by roles and bindings.
-pub struct Rbac {
+pub struct Rbac(Arc<State>);
+
+struct State {
     store: SharedStore,
     index: RwLock<Index>,
     /// Every change up to this revision is in the index.
@@ -33,20 +35,49 @@ pub struct Rbac {
 impl Rbac {
     /// Decides by the roles and bindings of a store.
     pub fn new(store: SharedStore) -> Self {
-        Self {
+        Self(Arc::new(State {
             store,
             index: RwLock::new(Index::default()),
             seen: AtomicU64::new(0),
             changes: Mutex::new(None),
-        }
+        }))
     }
 
     /// Takes in what was written to the store by now.
     async fn catch_up(&self) -> Result<()> {
-        let now = self.store.revision();
-        if now != 0 && self.seen.load(Ordering::Acquire) >= now {
+        let now = self.0.store.revision();
+        if now != 0 && self.0.seen.load(Ordering::Acquire) >= now || self.0.catch_up_now(now) {
             return Ok(());
         }
+        // In a task of its own, because others wait for the lock: a request whose future nobody
+        // polls for a while must not keep it meanwhile.
+        let state = Arc::clone(&self.0);
+        let reading = tokio::spawn(async move { state.catch_up(now).await });
+        reading.await.map_err(Status::internal)?
+    }
+
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.0.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes in what was written by now if nothing has to be waited for; returns whether it did.
+    fn catch_up_now(&self, now: Revision) -> bool {
+        let Ok(mut changes) = self.changes.try_lock() else { return false };
+        let Some(watcher) = changes.as_mut() else { return false };
+        match watcher.take_ready() {
+            Ok(Some(changes)) => {
+                self.take_in(changes);
+                self.seen.fetch_max(now, Ordering::AcqRel);
+                true
+            }
+            // The longer way tells of errors.
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    async fn catch_up(&self, now: Revision) -> Result<()> {
         let mut changes = self.changes.lock().await;
         let mut reads = 0;
         loop {
@@ -88,8 +119,13 @@ impl Rbac {
         while let Some(change) = watcher.try_next().await? {
             changes.push(change);
         }
+        self.take_in(changes);
+        Ok(())
+    }
+
+    fn take_in(&self, changes: Vec<Arc<Change>>) {
         if changes.is_empty() {
-            return Ok(());
+            return;
         }
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
@@ -100,14 +136,12 @@ impl Rbac {
             }
         }
         index.aggregate();
-        Ok(())
     }
+}
 
+impl Rbac {
     fn decide(&self, user: &User, action: &Action) -> Decision {
-        if user.is_in(MASTERS) {
-            return Decision::Allow(String::new());
-        }
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let index = self.index();
         let mut missing: Vec<String> = Vec::new();
         for grant in index.grants(user, &action.namespace) {
             match grant.rules {
@@ -138,6 +172,10 @@ impl Authorizer for Rbac {
         action: &'a Action,
     ) -> AuthorizerFuture<'a, Decision> {
         Box::pin(async move {
+            // They may do everything, whatever the roles are.
+            if user.is_in(MASTERS) {
+                return Ok(Decision::Allow(String::new()));
+            }
             self.catch_up().await?;
             Ok(self.decide(user, action))
         })
@@ -146,7 +184,7 @@ impl Authorizer for Rbac {
     fn rules<'a>(&'a self, user: &'a User, namespace: &'a str) -> AuthorizerFuture<'a, Rules> {
         Box::pin(async move {
             self.catch_up().await?;
-            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            let index = self.index();
             let mut found = Rules::default();
             if user.is_in(MASTERS) {
                 found.rules = full_authority();
@@ -169,7 +207,7 @@ impl Authorizer for Rbac {
     ) -> AuthorizerFuture<'a, Option<Vec<Rule>>> {
         Box::pin(async move {
             self.catch_up().await?;
-            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            let index = self.index();
             Ok(index.rules(kind, namespace, name).map(<[Rule]>::to_vec))
         })
     }

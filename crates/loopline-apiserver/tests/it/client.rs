@@ -44,6 +44,25 @@ fn deployment() -> Deployment {
 }
 
 #[tokio::test]
+async fn a_request_that_nobody_polls_holds_nobody_up() {
+    let maps: Api<ConfigMap> = Api::default_namespaced(server().client());
+    let parameters = ListParams::default();
+    // The first request prepares the server, which all others wait for. It begins to, and then
+    // whoever asked is busy.
+    let mut first = std::pin::pin!(maps.list(&parameters));
+    for _ in 0..8 {
+        tokio::select! {
+            biased;
+            _ = first.as_mut() => panic!("the server was prepared already"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    let second = tokio::time::timeout(crate::support::PATIENCE, maps.list(&parameters)).await;
+    second.expect("an answer while the first request waits").unwrap();
+    first.await.unwrap();
+}
+
+#[tokio::test]
 async fn objects_are_made_read_replaced_patched_and_deleted() {
     let maps: Api<ConfigMap> = Api::default_namespaced(server().client());
     let made = maps.create(&PostParams::default(), &config("a", "1")).await.unwrap();

@@ -53,6 +53,24 @@ fn binding(name: &str, kind: &str, role: &str, user: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_request_that_nobody_polls_keeps_no_one_from_deciding() {
+    let server = server().await;
+    let (ann, bob) = (user("ann"), user("bob"));
+    let pods = "/api/v1/namespaces/d/pods";
+    // The first decision reads the roles. It begins to, and then whoever asked is busy.
+    let mut first = std::pin::pin!(ask(&server, &ann, "GET", pods, Value::Null));
+    tokio::select! {
+        biased;
+        _ = first.as_mut() => panic!("the roles were not read"),
+        () = std::future::ready(()) => {}
+    }
+    let second = ask(&server, &bob, "GET", pods, Value::Null);
+    let second = tokio::time::timeout(crate::support::PATIENCE, second).await;
+    assert_eq!(second.expect("an answer while the first request waits").0, 403);
+    assert_eq!(first.await.0, 403);
+}
+
+#[tokio::test]
 async fn a_binding_counts_as_soon_as_it_was_answered() {
     let server = server().await;
     let ann = user("ann");

@@ -10,6 +10,9 @@ use loopline_apiserver::http::{Listener, serve};
 use loopline_apiserver::{Options, Server};
 use serde_json::Value;
 
+/// How long is waited for what would never come if it did not work.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Returns a server that forgets everything with the test.
 pub(crate) fn server() -> Server {
     Server::new(Options::ephemeral().unwrap())
