@@ -16,7 +16,8 @@ usage: cargo xtask TASK
   gen [--check]     write (or check) the generated files
   bench pipelines [--graphs N] [--log-gigabytes N]
                     measure Loopline beside bash, and act where it is installed
-  bench api         measure the API server, and its store beside etcd where it is installed
+  bench api [start] [writes] [reads] [watches]
+                    measure the API server, and its store beside etcd where it is installed
 ";
 
 fn main() -> anyhow::Result<()> {
@@ -39,7 +40,7 @@ fn main() -> anyhow::Result<()> {
         ["bench", "pipelines", sizes @ ..] => {
             bench::pipelines(&root()?, &bench::Sizes::parse(sizes)?)
         }
-        ["bench", "api"] => bench::api(&root()?),
+        ["bench", "api", parts @ ..] => bench::api(&root()?, parts),
         _ => {
             print!("{USAGE}");
             bail!("no such task: {words:?}")

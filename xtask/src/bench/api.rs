@@ -38,8 +38,14 @@ const STRETCH: Duration = Duration::from_secs(2);
 /// How many objects the larger of the two stores holds that are started from.
 const OBJECTS: usize = 10_000;
 
-/// Runs the benchmark and prints its figures as they come.
-pub(crate) fn api(root: &Path) -> anyhow::Result<()> {
+/// What can be measured by itself.
+const PARTS: &[&str] = &["start", "writes", "reads", "watches"];
+
+/// Runs the benchmark, or the parts of it that are named, and prints its figures as they come.
+pub(crate) fn api(root: &Path, parts: &[&str]) -> anyhow::Result<()> {
+    if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part)) {
+        bail!("there is no part {unknown:?}; there are: {}", PARTS.join(", "));
+    }
     if cfg!(debug_assertions) {
         // Both in one build, so that what they share is built once.
         let status = Command::new("cargo")
@@ -51,7 +57,8 @@ pub(crate) fn api(root: &Path) -> anyhow::Result<()> {
             bail!("the release build failed");
         }
         let program = super::release_binary(root)?.with_file_name("xtask");
-        let status = Command::new(&program).args(["bench", "api"]).current_dir(root).status();
+        let status =
+            Command::new(&program).args(["bench", "api"]).args(parts).current_dir(root).status();
         if !status.with_context(|| program.display().to_string())?.success() {
             bail!("the benchmark failed");
         }
@@ -64,11 +71,21 @@ pub(crate) fn api(root: &Path) -> anyhow::Result<()> {
     }
     fs::create_dir_all(&scratch)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let asked = |part| parts.is_empty() || parts.contains(&part);
     runtime.block_on(async {
-        starts(&binary, &scratch).await?;
-        writes(&binary, &scratch).await?;
-        reads(&binary, &scratch).await?;
-        watches(&binary, &scratch).await
+        if asked("start") {
+            starts(&binary, &scratch).await?;
+        }
+        if asked("writes") {
+            writes(&binary, &scratch).await?;
+        }
+        if asked("reads") {
+            reads(&binary, &scratch).await?;
+        }
+        if asked("watches") {
+            watches(&binary, &scratch).await?;
+        }
+        anyhow::Ok(())
     })?;
     fs::remove_dir_all(&scratch)?;
     Ok(())
