@@ -1,12 +1,14 @@
 //! Watches: what is there, then every change, with selectors seen as what the client has.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use loopline_store::object::{Change, Revision, StoreError, Watcher};
 use serde_json::{Value, json};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::get::{check_reached, invalid_list_option};
 use crate::call::Call;
@@ -84,6 +86,10 @@ pub struct Watch {
     ends: tokio::time::Instant,
     next_bookmark: tokio::time::Instant,
     last_bookmark_sent: bool,
+    /// Rings when the watch has to do something by itself. It and the next are kept from event to
+    /// event: to register for them anew would cost more than an event does.
+    alarm: Pin<Box<tokio::time::Sleep>>,
+    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     over: bool,
 }
 
@@ -153,6 +159,7 @@ impl Call {
             _ => self.entry.prefix(self.namespace()),
         };
         let watcher = server.store().watch(&prefix, from).await.map_err(of_store)?;
+        let shutdown = server.shutdown().clone().cancelled_owned();
         let now = tokio::time::Instant::now();
         Ok(Watch {
             call: self,
@@ -163,6 +170,8 @@ impl Call {
             ends: now + timeout,
             next_bookmark: now + BOOKMARK_INTERVAL,
             last_bookmark_sent: false,
+            alarm: Box::pin(tokio::time::sleep_until(now + timeout)),
+            shutdown: Box::pin(shutdown),
             over: false,
         })
     }
@@ -218,7 +227,9 @@ impl Watch {
                 return None;
             }
             let wake = if self.bookmarks { self.ends.min(self.next_bookmark) } else { self.ends };
-            let shutdown = self.call.server.shutdown();
+            if self.alarm.deadline() != wake {
+                self.alarm.as_mut().reset(wake);
+            }
             tokio::select! {
                 biased;
                 change = self.watcher.next() => match change {
@@ -232,12 +243,12 @@ impl Watch {
                     Err(StoreError::Closed) => return None,
                     Err(error) => return Some(self.fail(&of_store(error))),
                 },
-                () = tokio::time::sleep_until(wake) => {
+                () = self.alarm.as_mut() => {
                     if let Some(event) = self.on_time().await {
                         return event;
                     }
                 }
-                () = shutdown.cancelled() => return None,
+                () = self.shutdown.as_mut() => return None,
             }
         }
     }
