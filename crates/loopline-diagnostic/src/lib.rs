@@ -5,6 +5,7 @@
 
 use loopline_source::{SourceFile, Span};
 
+mod nearest;
 pub mod render;
 mod rules;
 
@@ -12,6 +13,7 @@ pub mod rule_set {
     //! The rules by name.
     pub use crate::rules::*;
 }
+pub use nearest::nearest;
 pub use rules::{RULES, Rule, find_rule};
 
 /// How much a finding matters.

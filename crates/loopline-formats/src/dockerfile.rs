@@ -1,10 +1,14 @@
 //! The Dockerfile, with the syntax BuildKit's front end reads (`docker/dockerfile:1`).
 //!
 //! [`parse`] gives a lossless tree: every byte of the file belongs to exactly one [`Piece`], and
-//! every word knows where it was written. [`word`] expands variables as the builder does.
+//! every word knows where it was written. [`instruction`] gives the words their meaning, [`word`]
+//! expands variables as the builder does, [`ignore`] says what of the context is left out.
 //!
 //! [`Piece`]: tree::Piece
 
+pub mod ignore;
+pub mod instruction;
+pub mod mount;
 pub mod parse;
 pub mod tree;
 pub mod word;

@@ -6,7 +6,7 @@
 
 mod arguments;
 mod directive;
-mod heredoc;
+pub(super) mod heredoc;
 mod json;
 
 use loopline_source::{SourceFile, Span};

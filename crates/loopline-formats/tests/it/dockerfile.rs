@@ -1,6 +1,7 @@
 //! Tests of the Dockerfile.
 
 mod fuzz;
+mod instructions;
 mod lossless;
 mod parser;
 

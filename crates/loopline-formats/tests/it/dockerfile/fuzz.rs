@@ -1,6 +1,8 @@
 //! Any text is read or refused; nothing panics.
 
 use bolero::check;
+use loopline_formats::dockerfile::ignore::Patterns;
+use loopline_formats::dockerfile::mount;
 use loopline_formats::dockerfile::word::{Lexer, NoVariables};
 
 use super::SEEDS;
@@ -48,6 +50,21 @@ fn any_word_is_expanded_or_refused() {
                 };
                 let _ = lexer.expand(&word, &NoVariables);
             }
+        }
+    });
+}
+
+#[test]
+fn any_mount_and_pattern_is_read_or_refused() {
+    const ALPHABET: &[u8] = b"type=cachsr,\"[]^-\\*?!/.#0m\n ";
+    check!().with_iterations(ITERATIONS).with_max_len(64).for_each(|input: &[u8]| {
+        let text: String = input
+            .iter()
+            .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
+            .collect();
+        let _ = mount::parse(&text, &mut |value| Ok(value.to_owned()));
+        if let Ok(patterns) = Patterns::parse(&text) {
+            let _ = patterns.matches("a/b/c");
         }
     });
 }

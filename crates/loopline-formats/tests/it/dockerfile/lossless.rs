@@ -1,6 +1,7 @@
 //! The tree holds every byte of the text, whatever the text is.
 
 use bolero::check;
+use loopline_formats::dockerfile::instruction;
 use loopline_formats::dockerfile::tree::{Arguments, Instruction, PieceKind, Word};
 
 use super::{SEEDS, read};
@@ -12,6 +13,7 @@ const ITERATIONS: usize = 2_000;
 pub(crate) fn prove(text: &str) {
     let parsed = read(text);
     let tree = parsed.dockerfile;
+    let _ = instruction::read(&tree);
     let mut at = 0;
     for piece in &tree.pieces {
         assert_eq!(piece.span.start, at, "no gap, no overlap: {text:?}");
