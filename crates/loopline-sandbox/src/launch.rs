@@ -99,7 +99,11 @@ pub(crate) fn launch(launch: Launch<'_>) -> Result<Pid, SpawnError> {
 }
 
 /// Finds the program as execvp(3) does, in the process's own `PATH` and relative to its folder.
-fn find(program: &OsStr, env: &[(OsString, OsString)], cwd: &Path) -> Result<PathBuf, SpawnError> {
+pub(crate) fn find(
+    program: &OsStr,
+    env: &[(OsString, OsString)],
+    cwd: &Path,
+) -> Result<PathBuf, SpawnError> {
     if program.as_bytes().contains(&b'/') {
         let file = cwd.join(program);
         return match may_execute(&file) {

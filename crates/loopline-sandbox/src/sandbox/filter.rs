@@ -79,7 +79,7 @@ const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
 /// Refuses the calls to this process and to all it will ever start. Needs `no_new_privs`.
-pub(super) fn install() -> io::Result<()> {
+pub(crate) fn install() -> io::Result<()> {
     let mut program = program();
     let request = sock_fprog {
         len: u16::try_from(program.len()).map_err(io::Error::other)?,

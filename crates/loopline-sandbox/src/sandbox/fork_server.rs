@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::helper::ARGUMENT;
+use super::helper::{ARGUMENT, CONTAINER, SANDBOX};
 use super::owner::{StartError, pair};
 use super::protocol::send;
 use crate::host::spawn_here;
@@ -32,17 +32,32 @@ pub(super) fn warm_up() -> Result<(), StartError> {
 }
 
 /// Asks for a sandbox whose first process is reached through the other end of `control`.
-pub(super) fn ask(request: &[u8], control: BorrowedFd<'_>) -> Result<(), StartError> {
+pub(super) fn ask(request: Vec<u8>, control: BorrowedFd<'_>) -> Result<(), StartError> {
+    tell(SANDBOX, request, &[control])
+}
+
+/// Asks for a container. The first descriptor is what its supervisor is reached by, the others are
+/// its streams.
+pub(crate) fn ask_for_container(
+    request: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), StartError> {
+    tell(CONTAINER, request.to_vec(), descriptors)
+}
+
+fn tell(kind: u8, mut request: Vec<u8>, descriptors: &[BorrowedFd<'_>]) -> Result<(), StartError> {
+    request.push(kind);
+    let request = request.as_slice();
     let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(running) = &*server {
-        match send(running.socket.as_fd(), request, &[control]) {
+        match send(running.socket.as_fd(), request, descriptors) {
             // Somebody has killed it; another is as good.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => *server = None,
             result => return result.map_err(StartError::Talk),
         }
     }
     let started = server.insert(start()?);
-    send(started.socket.as_fd(), request, &[control]).map_err(StartError::Talk)
+    send(started.socket.as_fd(), request, descriptors).map_err(StartError::Talk)
 }
 
 fn start() -> Result<Server, StartError> {

@@ -24,9 +24,14 @@ use super::protocol::{Decoder, Encoder, receive, send};
 use super::setup::{Failed, enter, is_plain, step};
 use super::view::{Operation, decode};
 use super::{filter, interfaces, serve};
+use crate::container::supervise;
 
 /// The hidden first argument that makes this binary the helper.
 pub(super) const ARGUMENT: &str = "__sandbox-init";
+
+/// What is asked for; the last byte of a request.
+pub(super) const SANDBOX: u8 = 0;
+pub(super) const CONTAINER: u8 = 1;
 
 /// The answers to a start request.
 pub(super) const FAILED: u32 = 0;
@@ -93,11 +98,23 @@ fn run() -> io::Result<()> {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     let mut owner = Some(owner);
     while let Some(socket) = &owner {
-        let Some((message, descriptors)) = receive(socket.as_fd())? else { return Ok(()) };
-        let Some(control) = descriptors.into_iter().next() else { continue };
+        let Some((mut message, descriptors)) = receive(socket.as_fd())? else { return Ok(()) };
+        let mut descriptors = descriptors.into_iter();
+        let Some(control) = descriptors.next() else { continue };
+        if message.pop() == Some(CONTAINER) {
+            // A supervisor of its own, which makes the container and outlives this if it is to. Where
+            // there is no room for it the closed connection says so.
+            if let Ok(None) = clone_apart(0) {
+                drop(owner.take());
+                // SAFETY: as above; a supervisor waits for its children itself.
+                unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+                return supervise(control, &message, descriptors.collect());
+            }
+            continue;
+        }
         let request = read(&message)?;
         let (go, wait) = pipe_with(PipeFlags::CLOEXEC).map(|(wait, go)| (go, wait))?;
-        match clone_apart() {
+        match clone_apart(NAMESPACES) {
             Ok(None) => {
                 // Nobody but the server may hold these, so that their ends are seen.
                 drop((owner.take(), go));
@@ -129,22 +146,25 @@ fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// Forks into fresh namespaces. Returns the child and a descriptor of it in the parent, nothing
+/// The namespaces that are a sandbox's own.
+const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWNET;
+
+/// Forks into fresh namespaces, those that the flags of clone(2) name. Returns the child and a descriptor of it in the parent, nothing
 /// in the child.
-fn clone_apart() -> io::Result<Option<(libc::pid_t, OwnedFd)>> {
+pub(crate) fn clone_apart(flags: libc::c_int) -> io::Result<Option<(libc::pid_t, OwnedFd)>> {
     let mut end: libc::c_int = -1;
     // SAFETY: `clone_args` is a C structure of integers; all zeroes is valid.
     let mut request: libc::clone_args = unsafe { std::mem::zeroed() };
-    let flags = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWNET
-        | libc::CLONE_PIDFD;
-    request.flags = u64::from(flags.cast_unsigned());
+    request.flags = u64::from((flags | libc::CLONE_PIDFD).cast_unsigned());
     request.pidfd = (&raw mut end).addr() as u64;
-    request.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    if flags & libc::CLONE_PARENT == 0 {
+        request.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    }
     // SAFETY: without a stack of its own the child goes on like one of fork(2) on a copy of the
     // memory. This process has one thread, so no lock is held by another. The request and the
     // place for the descriptor outlive the call.
@@ -186,7 +206,7 @@ fn read(message: &[u8]) -> io::Result<Request> {
 
 /// Maps every user and group root knows to itself, so that files keep their owners inside; for
 /// anybody else only their own.
-fn map_users(child: libc::pid_t, by_root: bool) -> io::Result<()> {
+pub(crate) fn map_users(child: libc::pid_t, by_root: bool) -> io::Result<()> {
     let own = |name: &str| Path::new("/proc/self").join(name);
     let theirs = |name: &str| Path::new("/proc").join(child.to_string()).join(name);
     if !by_root {

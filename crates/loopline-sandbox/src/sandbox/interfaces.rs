@@ -46,12 +46,12 @@ struct Route6 {
 }
 
 /// Brings loopback up.
-pub(super) fn loopback() -> io::Result<()> {
+pub(crate) fn loopback() -> io::Result<()> {
     up(&control()?, LOOPBACK)
 }
 
 /// Opens the tunnel device, before the host's `/dev` is left behind.
-pub(super) fn open_tunnel() -> io::Result<OwnedFd> {
+pub(crate) fn open_tunnel() -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let tunnel = rustix::fs::open("/dev/net/tun", flags, Mode::empty())?;
     let mut request = named(TUNNEL);

@@ -4,22 +4,22 @@
 //! single-threaded process, for the sandbox's first process. That one carries the operations out
 //! in fresh namespaces, starts what it is told, reaps, and ends with its owner.
 
-mod filter;
-mod fork_server;
-mod group;
-mod helper;
-mod interfaces;
+pub(crate) mod filter;
+pub(crate) mod fork_server;
+pub(crate) mod group;
+pub(crate) mod helper;
+pub(crate) mod interfaces;
 mod layers;
-mod owner;
+pub(crate) mod owner;
 mod probe;
-mod protocol;
+pub(crate) mod protocol;
 mod remote;
-mod removal;
+pub(crate) mod removal;
 mod secrets;
 mod serve;
-mod setup;
+pub(crate) mod setup;
 mod spec;
-mod uplink;
+pub(crate) mod uplink;
 mod view;
 
 pub use helper::{maybe_run_helper, run_helper_before_main};

@@ -107,7 +107,7 @@ impl Sandbox {
             .list(&plan, encode)
             .finish();
         let mut group = Group::create(&spec.bounds);
-        fork_server::ask(&request, theirs.as_fd())?;
+        fork_server::ask(request, theirs.as_fd())?;
         drop(theirs);
         let ready = await_ready(&ours, &mut group)?;
         let enforced = group.enforced();
@@ -275,7 +275,7 @@ pub fn warm_up() -> Result<(), StartError> {
     Ok(())
 }
 
-pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 

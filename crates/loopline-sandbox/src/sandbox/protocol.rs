@@ -26,40 +26,40 @@ const MESSAGE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A message under construction.
 #[derive(Default)]
-pub(super) struct Encoder(Vec<u8>);
+pub(crate) struct Encoder(Vec<u8>);
 
 impl Encoder {
-    pub(super) fn number(mut self, value: u32) -> Self {
+    pub(crate) fn number(mut self, value: u32) -> Self {
         self.0.extend(value.to_le_bytes());
         self
     }
 
-    pub(super) fn signed(self, value: i32) -> Self {
+    pub(crate) fn signed(self, value: i32) -> Self {
         self.number(value.cast_unsigned())
     }
 
-    pub(super) fn bytes(self, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn bytes(self, value: impl AsRef<OsStr>) -> Self {
         let value = value.as_ref().as_bytes();
         let mut this = self.number(u32::try_from(value.len()).unwrap_or(u32::MAX));
         this.0.extend(value);
         this
     }
 
-    pub(super) fn list<T>(self, items: &[T], each: impl Fn(Self, &T) -> Self) -> Self {
+    pub(crate) fn list<T>(self, items: &[T], each: impl Fn(Self, &T) -> Self) -> Self {
         let this = self.number(u32::try_from(items.len()).unwrap_or(u32::MAX));
         items.iter().fold(this, each)
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.0
     }
 }
 
 /// A message being read. Malformed ones are an error, since the other end is ourselves.
-pub(super) struct Decoder<'a>(&'a [u8]);
+pub(crate) struct Decoder<'a>(&'a [u8]);
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
@@ -69,21 +69,21 @@ impl<'a> Decoder<'a> {
         Ok(head)
     }
 
-    pub(super) fn number(&mut self) -> io::Result<u32> {
+    pub(crate) fn number(&mut self) -> io::Result<u32> {
         let bytes = self.take(4)?;
         Ok(u32::from_le_bytes(bytes.try_into().map_err(io::Error::other)?))
     }
 
-    pub(super) fn signed(&mut self) -> io::Result<i32> {
+    pub(crate) fn signed(&mut self) -> io::Result<i32> {
         self.number().map(u32::cast_signed)
     }
 
-    pub(super) fn bytes(&mut self) -> io::Result<OsString> {
+    pub(crate) fn bytes(&mut self) -> io::Result<OsString> {
         let count = usize::try_from(self.number()?).map_err(io::Error::other)?;
         Ok(OsString::from_vec(self.take(count)?.to_vec()))
     }
 
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         each: impl Fn(&mut Self) -> io::Result<T>,
     ) -> io::Result<Vec<T>> {
@@ -93,7 +93,7 @@ impl<'a> Decoder<'a> {
 }
 
 /// Sends one message.
-pub(super) fn send(
+pub(crate) fn send(
     socket: BorrowedFd<'_>,
     message: &[u8],
     descriptors: &[BorrowedFd<'_>],
@@ -129,7 +129,7 @@ pub(super) fn send(
 }
 
 /// Receives one message, or nothing when the other end is gone.
-pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut kind = [0];

@@ -18,13 +18,13 @@ use rustix::process::{chdir, pivot_root};
 use super::view::Operation;
 
 /// A step of the set-up that failed.
-pub(super) struct Failed {
-    pub(super) step: String,
-    pub(super) source: io::Error,
+pub(crate) struct Failed {
+    pub(crate) step: String,
+    pub(crate) source: io::Error,
 }
 
 /// Names the step an error belongs to.
-pub(super) fn step<T, E: Into<io::Error>>(
+pub(crate) fn step<T, E: Into<io::Error>>(
     result: Result<T, E>,
     name: impl FnOnce() -> String,
 ) -> Result<T, Failed> {
@@ -32,7 +32,7 @@ pub(super) fn step<T, E: Into<io::Error>>(
 }
 
 /// Parts of `/proc` that tell about the host or change it: covered, and read-only.
-const MASKED: &[&str] = &[
+pub(crate) const MASKED: &[&str] = &[
     "acpi",
     "asound",
     "interrupts",
@@ -45,7 +45,7 @@ const MASKED: &[&str] = &[
     "timer_list",
     "timer_stats",
 ];
-const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
+pub(crate) const READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// Where the empty file and folder that cover secrets come from; gone once the view stands.
 const COVER: &str = "/.cover";
@@ -220,7 +220,7 @@ fn hide(path: &Path) -> io::Result<()> {
 }
 
 /// Adds mount attributes, to a whole tree of mounts if asked.
-fn attributes(path: &Path, set: u64, recursive: bool) -> io::Result<()> {
+pub(crate) fn attributes(path: &Path, set: u64, recursive: bool) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let request = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
     let flags = if recursive { libc::AT_RECURSIVE } else { 0 };

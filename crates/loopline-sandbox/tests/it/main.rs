@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod confinement;
+mod containers;
 mod host;
 mod network;
 mod sandbox;

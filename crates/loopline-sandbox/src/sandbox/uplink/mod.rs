@@ -28,14 +28,14 @@ const FILES: u64 = 8192;
 
 /// The running network of one sandbox; dropping it ends all its connections.
 #[derive(Debug)]
-pub(super) struct Uplink {
+pub(crate) struct Uplink {
     end: OwnedFd,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Uplink {
     /// Starts carrying what comes out of the tunnel.
-    pub(super) fn start(tunnel: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn start(tunnel: OwnedFd) -> io::Result<Self> {
         allow_files();
         let end = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let mut carrier = Carrier::new(tunnel, end.try_clone()?)?;
