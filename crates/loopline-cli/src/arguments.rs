@@ -1,8 +1,12 @@
 //! The command line's grammar.
 
+mod api;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use api::{ApiArguments, BackupArguments, CrdsArguments, RestoreArguments};
 
 /// Runs a team's delivery loop from the files its repository already has.
 #[derive(Debug, Parser)]
@@ -45,6 +49,12 @@ pub enum Command {
     Eval(EvalArguments),
     /// Serve the Kubernetes API on this machine
     Api(ApiArguments),
+    /// Write a snapshot of the API's objects, whether it runs or not
+    Backup(BackupArguments),
+    /// Put a snapshot in the place of the API's objects
+    Restore(RestoreArguments),
+    /// Print the definitions of custom resources that Loopline knows
+    Crds(CrdsArguments),
     /// Check the repository's workflows
     Check(CheckArguments),
     /// Explain the code of an error or rule
@@ -316,37 +326,4 @@ pub struct PruneArguments {
 pub struct CompletionsArguments {
     /// The shell
     pub shell: clap_complete::Shell,
-}
-
-/// Options of `loopline api`.
-#[derive(Clone, Debug, Args)]
-pub struct ApiArguments {
-    /// The address to listen on; port 0 takes a free one. Loopback addresses answer plain HTTP too
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6443")]
-    pub listen: std::net::SocketAddr,
-
-    /// Refuse plain HTTP on a loopback address too
-    #[arg(long)]
-    pub tls_only: bool,
-
-    /// One more name or address that the server's certificate is good for
-    #[arg(long, value_name = "NAME")]
-    pub tls_san: Vec<String>,
-
-    /// Let in who has a token of FILE: `token,user,uid,"group1,group2"` a line
-    #[arg(long, value_name = "FILE")]
-    pub token_auth_file: Option<PathBuf>,
-
-    /// Write who asked for what to FILE (by default `audit.log` beside the objects, where others
-    /// can reach the server)
-    #[arg(long, value_name = "FILE")]
-    pub audit_log: Option<PathBuf>,
-
-    /// Keep objects in DIR instead of the data folder
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-
-    /// Forget everything at the end
-    #[arg(long, conflicts_with = "data")]
-    pub ephemeral: bool,
 }

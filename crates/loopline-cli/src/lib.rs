@@ -8,6 +8,7 @@ mod commands;
 pub mod environment;
 mod error;
 mod live;
+mod manifests;
 mod markers;
 mod printer;
 

@@ -1,7 +1,7 @@
 //! `loopline api`: the Kubernetes API on this machine, until it is interrupted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use loopline_apiserver::allocate::API_ADDRESS;
@@ -10,11 +10,11 @@ use loopline_apiserver::auth::vault::Sealed;
 use loopline_apiserver::auth::{Access, AuditLog, Rbac};
 use loopline_apiserver::http::{Listener, serve};
 use loopline_apiserver::{Options, Server};
-use loopline_store::object::{Durability, SqliteOptions, SqliteStore};
+use loopline_store::object::{Durability, SqliteOptions, SqliteStore, StoreError, newest_snapshot};
 use loopline_tls::{Authority, server_config};
 use serde_json::json;
 
-use super::{Context, Outcome, open};
+use super::{Context, Outcome, crds, open};
 use crate::arguments::ApiArguments;
 use crate::error::{Class, CommandError, Status};
 
@@ -35,11 +35,12 @@ pub(crate) fn run(context: &Context<'_>, arguments: &ApiArguments) -> Outcome {
 }
 
 async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments) -> Outcome {
+    let definitions = crds::chosen(&arguments.crds)?;
     // Keeps the keys and the kubeconfig of a server that is forgotten.
     let scratch = if arguments.ephemeral { Some(tempfile::tempdir()?) } else { None };
     let folder = match &scratch {
         Some(folder) => folder.path().to_owned(),
-        None => folder(arguments)?,
+        None => open::api_folder(arguments.data.as_deref())?,
     };
     let mut options = if arguments.ephemeral {
         Options::ephemeral().map_err(failed)?
@@ -49,7 +50,8 @@ async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments
             durability: Durability::Full,
             owner: format!("loopline api (process {})", std::process::id()),
         });
-        Options::over(Arc::new(store.map_err(failed)?))
+        let store = store.map_err(|error| unusable(&error, &folder, arguments))?;
+        Options::over(Arc::new(store))
     };
     if !arguments.ephemeral {
         let key = folder.join(KEYS).join(SECRETS_KEY);
@@ -71,6 +73,7 @@ async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments
     let clock = options.clock.clone();
     let server = Server::new(options);
     server.prepare().await.map_err(failed)?;
+    crds::load(&server.client(), &definitions).await?;
     let authority = Authority::open(&folder.join(KEYS), &clock).map_err(failed)?;
     let identity = authority.issue_server("loopline-api", &names(arguments)).map_err(failed)?;
     let tls = server_config(&authority, &identity).map_err(failed)?;
@@ -148,15 +151,36 @@ fn reached_at(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Returns the folder of the objects.
-fn folder(arguments: &ApiArguments) -> Result<PathBuf, CommandError> {
-    match &arguments.data {
-        Some(folder) => Ok(folder.join("api")),
-        None => Ok(open::data_folder()?.root().join("api")),
+/// Says what to do about a database that cannot be opened.
+fn unusable(error: &StoreError, folder: &Path, arguments: &ApiArguments) -> CommandError {
+    let said = CommandError::new(Class::Failed, error.to_string());
+    match error {
+        StoreError::Corrupt { .. } => match newest_snapshot(folder) {
+            Ok(Some(snapshot)) => {
+                let data = arguments.data.as_ref();
+                let data = data.map(|data| format!(" --data {}", data.display()));
+                said.hint(format!(
+                    "`loopline restore {}{}` goes back to the newest snapshot and keeps the \
+                     damaged file",
+                    snapshot.display(),
+                    data.unwrap_or_default(),
+                ))
+            }
+            Ok(None) => said.hint(format!(
+                "no snapshot was taken with `loopline backup`; `mv {0}/objects.db {0}/objects.db.\
+                 damaged` puts the file aside, and the API begins empty",
+                folder.display()
+            )),
+            Err(error) => said.hint(format!("the list of snapshots cannot be read: {error}")),
+        },
+        StoreError::InUse { .. } => {
+            said.hint("another folder takes a second server: `loopline api --data DIR`")
+        }
+        _ => said,
     }
 }
 
-fn failed(error: impl std::error::Error) -> CommandError {
+pub(super) fn failed(error: impl std::error::Error) -> CommandError {
     let mut message = error.to_string();
     if let Some(source) = error.source() {
         message.push_str(&format!(": {source}"));

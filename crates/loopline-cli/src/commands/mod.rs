@@ -2,9 +2,11 @@
 
 mod api;
 mod artifacts;
+mod backup;
 mod cancel;
 mod check;
 mod completions;
+mod crds;
 mod doctor;
 mod eval;
 mod explain;
@@ -39,6 +41,9 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
     }
     match arguments.command {
         Some(Command::Api(arguments)) => api::run(context, &arguments),
+        Some(Command::Backup(arguments)) => backup::run(context, &arguments),
+        Some(Command::Restore(arguments)) => backup::restore(context, &arguments),
+        Some(Command::Crds(arguments)) => crds::run(context, &arguments),
         Some(Command::Runs(arguments)) => runs::run(context, &arguments),
         Some(Command::Logs(arguments)) => logs::run(context, &arguments),
         Some(Command::Cancel(arguments)) => cancel::run(context, &arguments),

@@ -1,6 +1,6 @@
 //! Finds the data folder, runs and jobs that commands name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use loopline_store::{DataFolder, RunReader};
 use loopline_workflow::run::summary::{Job, State as JobState, Summary};
@@ -16,6 +16,14 @@ pub(crate) fn data_folder() -> Result<DataFolder, CommandError> {
             .hint("LOOPLINE_DATA=DIR says where to keep runs, caches and artifacts")
     })?;
     Ok(DataFolder::open(path)?)
+}
+
+/// Returns the folder of the API's objects.
+pub(crate) fn api_folder(data: Option<&Path>) -> Result<PathBuf, CommandError> {
+    match data {
+        Some(folder) => Ok(folder.join("api")),
+        None => Ok(data_folder()?.root().join("api")),
+    }
 }
 
 /// Opens a run and reads what is known of it.

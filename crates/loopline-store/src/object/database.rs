@@ -85,13 +85,28 @@ pub(super) fn open_writer(path: &Path, durable: bool) -> Result<(Connection, Sta
     } else if format > FORMAT {
         return Err(StoreError::Newer { path: path.to_path_buf(), found: format, known: FORMAT });
     }
-    let verdict: String =
-        connection.query_row("pragma quick_check(1)", [], |row| row.get(0)).map_err(at)?;
-    if verdict != "ok" {
-        return Err(StoreError::Corrupt { path: path.to_path_buf(), cause: verdict });
-    }
+    whole(&connection, path)?;
     let state = state(&connection).map_err(at)?;
     Ok((connection, state))
+}
+
+/// Makes a copy a single file that can be read from anywhere, after a look at whether it is whole.
+pub(super) fn seal(path: &Path) -> Result<(State, u64), StoreError> {
+    let at = |error: rusqlite::Error| StoreError::of_write(path, &error);
+    let connection = Connection::open(path).map_err(at)?;
+    whole(&connection, path)?;
+    connection.pragma_update(None, "journal_mode", "delete").map_err(at)?;
+    Ok((state(&connection).map_err(at)?, counts(&connection).map_err(at)?.0))
+}
+
+fn whole(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let verdict: String = connection
+        .query_row("pragma quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| StoreError::of_write(path, &error))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt { path: path.to_path_buf(), cause: verdict })
 }
 
 /// Opens a connection that only reads.

@@ -103,6 +103,14 @@ impl StoreError {
         })
     }
 
+    /// Names the file that a finding about its copy is about.
+    pub(super) fn about(self, path: &std::path::Path) -> Self {
+        match self {
+            Self::Corrupt { cause, .. } => Self::Corrupt { path: path.to_path_buf(), cause },
+            other => other,
+        }
+    }
+
     fn corrupt(path: &std::path::Path, error: &rusqlite::Error) -> Option<Self> {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))

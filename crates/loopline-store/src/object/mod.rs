@@ -23,7 +23,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-pub use backup::restore;
+pub use backup::{Snapshot, backup, newest_snapshot, restore};
 pub use error::StoreError;
 pub use sqlite::{Durability, SqliteOptions, SqliteStore, Statistics};
 pub use watch::Watcher;

@@ -148,10 +148,10 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::Unwritable`] where the copy cannot be written.
-    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let shared = Arc::clone(&self.shared);
+    pub async fn backup(&self, to: &Path) -> Result<super::Snapshot, StoreError> {
+        let folder = self.shared.path.parent().map(Path::to_path_buf).unwrap_or_default();
         let to = to.to_path_buf();
-        blocking(move || super::backup::copy(&shared.path, &to)).await
+        blocking(move || super::backup::backup(&folder, &to)).await
     }
 
     /// Changes how much of the past is kept; a new store keeps what [`Retention::default`] says.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use loopline_store::object::{
     Change, Durability, ListOptions, ObjectStore, Precondition, Retention, SqliteOptions,
-    SqliteStore, StoreError, restore,
+    SqliteStore, StoreError, backup, newest_snapshot, restore,
 };
 
 fn value(text: &str) -> Bytes {
@@ -254,11 +254,15 @@ fn damage_is_refused_and_a_backup_restores() {
         store.backup(&copy).await.unwrap();
         assert!(matches!(restore(folder.path(), &copy), Err(StoreError::InUse { .. })));
     });
+    assert_eq!(newest_snapshot(folder.path()).unwrap(), Some(copy.canonicalize().unwrap()));
     let mut bytes = fs_err::read(&database).unwrap();
     let length = bytes.len();
     bytes[4096..length / 2].fill(0xa5);
     fs_err::write(&database, bytes).unwrap();
     let error = SqliteStore::open(&options(folder.path())).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    // A damaged database does not replace a good copy.
+    let error = backup(folder.path(), &copy).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     let kept = restore(folder.path(), &copy).unwrap().unwrap();
     assert!(kept.exists());
@@ -269,6 +273,55 @@ fn damage_is_refused_and_a_backup_restores() {
     fs_err::write(folder.path().join("foreign"), b"not a database").unwrap();
     let error = restore(folder.path(), &folder.path().join("foreign")).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_backup_is_of_one_moment_while_others_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        backup(folder.path(), &elsewhere.path().join("none")),
+        Err(StoreError::NotFound(_))
+    ));
+    runtime().block_on(async {
+        let store = Arc::new(SqliteStore::open(&options(folder.path())).unwrap());
+        let writing = Arc::clone(&store);
+        let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let until = Arc::clone(&done);
+        let writer = tokio::spawn(async move {
+            let mut number = 0;
+            while !until.load(std::sync::atomic::Ordering::Relaxed) || number < 20 {
+                let value = Bytes::from(vec![b'v'; 20_000]);
+                writing.put(&format!("a/{number}"), value, Precondition::Absent).await.unwrap();
+                number += 1;
+            }
+        });
+        let mut copies = Vec::new();
+        for number in 0..5 {
+            let path = elsewhere.path().join(format!("{number}.db"));
+            let copy = store.backup(&path).await.unwrap();
+            assert_eq!(copy.owner.as_deref(), Some("a test"));
+            // Every write makes one key: a copy with part of a later moment has other numbers.
+            assert_eq!(copy.keys, copy.revision);
+            copies.push(copy);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        writer.await.unwrap();
+        assert!(copies.is_sorted_by_key(|copy| copy.revision));
+    });
+    let last = backup(folder.path(), &elsewhere.path().join("last.db")).unwrap();
+    assert!(last.owner.is_none() && last.keys >= 20, "{last:?}");
+    let names: Vec<_> = fs_err::read_dir(elsewhere.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    let fresh = tempfile::tempdir().unwrap();
+    assert!(restore(fresh.path(), &elsewhere.path().join("last.db")).unwrap().is_none());
+    runtime().block_on(async {
+        let store = SqliteStore::open(&options(fresh.path())).unwrap();
+        assert_eq!(store.statistics().unwrap().keys, last.keys);
+    });
 }
 
 #[test]
