@@ -159,6 +159,7 @@ impl Server {
     pub(crate) fn own_call(&self, part: &str, entry: &Arc<Entry>, namespace: &str) -> Call {
         Call {
             server: self.clone(),
+            verb: "create",
             entry: Arc::clone(entry),
             path: ResourcePath {
                 group: entry.resource.group.to_string(),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use loopline_schema::{Cause, FieldError};
 use serde_json::{Value, json};
 
 use crate::Server;
-use crate::auth::User;
+use crate::auth::{Action, User};
 use crate::registry::Entry;
+use crate::request::body::{self, Decoded};
 use crate::request::{Accept, Query, ResourcePath};
 use crate::status::{Result, Status};
 
@@ -15,6 +17,8 @@ use crate::status::{Result, Status};
 pub struct Call {
     /// The server that is asked.
     pub server: Server,
+    /// The verb, as authorization names it.
+    pub verb: &'static str,
     /// The resource.
     pub entry: Arc<Entry>,
     /// The parts of the path.
@@ -46,6 +50,41 @@ pub enum FieldValidation {
 const MAX_MANAGER_BYTES: usize = 128;
 
 impl Call {
+    /// Reads the body of a create or update.
+    ///
+    /// # Errors
+    /// 415 for media types that the resource does not take, 400 for texts that cannot be read.
+    pub(crate) fn decode(&self, content_type: &str, bytes: &[u8]) -> Result<Decoded> {
+        if self.entry.custom().is_some() && content_type == body::PROTOBUF {
+            return Err(Status::unsupported_media_type(
+                content_type,
+                &["application/json", "application/yaml"],
+            ));
+        }
+        body::decode(content_type, bytes)
+    }
+
+    /// Refuses who may change objects, and would make one by it, unless they may do that, too.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) async fn may_create(&self) -> Result<()> {
+        let action = Action {
+            verb: "create".to_owned(),
+            group: self.path.group.clone(),
+            version: self.path.version.clone(),
+            resource: self.path.resource.clone(),
+            subresource: String::new(),
+            namespace: self.namespace().to_owned(),
+            name: self.name()?.to_owned(),
+            path: String::new(),
+        };
+        self.server
+            .authorize(&self.user, &action)
+            .await
+            .map_err(|why| Status::forbidden(&self.entry.resource, &action.name, why))
+    }
+
     /// Returns the namespace of the path, empty where there is none.
     pub fn namespace(&self) -> &str {
         self.path.namespace.as_deref().unwrap_or("")
@@ -67,7 +106,7 @@ impl Call {
     /// Returns whether nothing is to be stored.
     ///
     /// # Errors
-    /// 400 for any value but `All`.
+    /// 422 for any value but `All`.
     pub fn dry_run(&self) -> Result<bool> {
         let mut dry = false;
         for value in self.query.all("dryRun") {
@@ -75,9 +114,10 @@ impl Call {
                 "" => {}
                 "All" => dry = true,
                 other => {
-                    return Err(Status::bad_request(format!(
-                        "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-                    )));
+                    let why = "supported values: \"All\"";
+                    let error = FieldError::new(Cause::NotSupported, "dryRun", json!(other), why)
+                        .shown_as(format!("[]string{{{other:?}}}"));
+                    return Err(Status::invalid_options(self.options_kind(), &[error]));
                 }
             }
         }
@@ -87,34 +127,34 @@ impl Call {
     /// Returns what is done about unknown fields.
     ///
     /// # Errors
-    /// 400 for an unknown value.
+    /// 422 for an unknown value.
     pub fn field_validation(&self) -> Result<FieldValidation> {
         match self.query.get("fieldValidation") {
             None | Some("Warn") => Ok(FieldValidation::Warn),
             Some("Ignore") => Ok(FieldValidation::Ignore),
             Some("Strict") => Ok(FieldValidation::Strict),
-            Some(other) => Err(Status::bad_request(format!(
-                "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \
-                 \"Warn\", \"Strict\""
-            ))),
+            Some(other) => Err(self.invalid_option(
+                Cause::NotSupported,
+                "fieldValidation",
+                other,
+                "supported values: \"Ignore\", \"Strict\", \"Warn\"",
+            )),
         }
     }
 
     /// Returns who manages the fields that this write sets: the option, or the client's program.
     ///
     /// # Errors
-    /// 400 for names that are too long or not printable.
+    /// 422 for names that are too long or not printable.
     pub fn field_manager(&self) -> Result<String> {
         if let Some(manager) = self.query.get("fieldManager") {
             if manager.len() > MAX_MANAGER_BYTES {
-                return Err(Status::bad_request(format!(
-                    "fieldManager: Too long: may not be more than {MAX_MANAGER_BYTES} bytes"
-                )));
+                let why = format!("may not be more than {MAX_MANAGER_BYTES} bytes");
+                return Err(self.invalid_option(Cause::TooLong, "fieldManager", manager, &why));
             }
             if manager.chars().any(char::is_control) {
-                return Err(Status::bad_request(
-                    "fieldManager: Invalid value: should only contain printable characters",
-                ));
+                let why = "should only contain printable characters";
+                return Err(self.invalid_option(Cause::Invalid, "fieldManager", manager, why));
             }
             return Ok(manager.to_owned());
         }
@@ -122,6 +162,21 @@ impl Call {
         let program: String =
             program.chars().filter(|c| !c.is_control()).take(MAX_MANAGER_BYTES).collect();
         Ok(if program.is_empty() { "unknown".to_owned() } else { program })
+    }
+
+    /// Tells that an option of the request cannot be honoured.
+    fn invalid_option(&self, cause: Cause, option: &str, value: &str, why: &str) -> Status {
+        let error = FieldError::new(cause, option, json!(value), why);
+        Status::invalid_options(self.options_kind(), &[error])
+    }
+
+    fn options_kind(&self) -> &'static str {
+        match self.verb {
+            "create" => "CreateOptions",
+            "update" => "UpdateOptions",
+            "patch" => "PatchOptions",
+            _ => "DeleteOptions",
+        }
     }
 
     /// Returns the options of a write as the object that policies and webhooks see.

@@ -180,6 +180,16 @@ impl Status {
         status
     }
 
+    /// 422 about options of a request (`CreateOptions` and its like).
+    pub fn invalid_options(kind: &str, errors: &[FieldError]) -> Self {
+        let options = Resource {
+            group: "meta.k8s.io".into(),
+            kind: kind.to_owned().into(),
+            ..Resource::default()
+        };
+        Self::invalid(&options, "", errors)
+    }
+
     /// 429: try again later.
     pub fn too_many_requests(message: impl Into<String>, seconds: u32) -> Self {
         let mut status = Self::new(429, "TooManyRequests", message);

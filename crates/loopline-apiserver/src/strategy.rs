@@ -194,6 +194,39 @@ fn keep(object: &mut Value, live: &Value, field: &str) {
     }
 }
 
+/// Returns whether a replacement makes what is not there.
+pub(crate) fn creates_on_update(entry: &Entry) -> bool {
+    let resource = &entry.resource;
+    entry.custom().is_none()
+        && match &*resource.group {
+            "" => matches!(&*resource.kind, "Service" | "Endpoints" | "Event" | "LimitRange"),
+            "coordination.k8s.io" => resource.kind == "Lease",
+            "events.k8s.io" => resource.kind == "Event",
+            "rbac.authorization.k8s.io" => true,
+            _ => false,
+        }
+}
+
+/// Returns whether the answer to a deletion is the object as it was last.
+pub(crate) fn returns_deleted(entry: &Entry) -> bool {
+    let resource = &entry.resource;
+    entry.custom().is_none()
+        && match &*resource.group {
+            "" => matches!(
+                &*resource.kind,
+                "Pod"
+                    | "PodTemplate"
+                    | "PersistentVolume"
+                    | "PersistentVolumeClaim"
+                    | "ResourceQuota"
+                    | "Service"
+                    | "ServiceAccount"
+            ),
+            "storage.k8s.io" => true,
+            _ => false,
+        }
+}
+
 /// Returns whether a replacement need not name the revision it replaces.
 pub(crate) fn updates_unconditionally(entry: &Entry) -> bool {
     entry.custom().is_none()
@@ -204,12 +237,15 @@ pub(crate) fn updates_unconditionally(entry: &Entry) -> bool {
                 | "Lease"
                 | "PodDisruptionBudget"
                 | "RuntimeClass"
+                | "CSIDriver"
                 | "CSINode"
+                | "CSIStorageCapacity"
                 | "ValidatingWebhookConfiguration"
                 | "MutatingWebhookConfiguration"
                 | "ValidatingAdmissionPolicy"
                 | "ValidatingAdmissionPolicyBinding"
-                | "FlowSchema"
-                | "PriorityLevelConfiguration"
+                | "MutatingAdmissionPolicy"
+                | "MutatingAdmissionPolicyBinding"
+                | "VolumeAttachment"
         )
 }

@@ -77,6 +77,8 @@ pub struct FieldError {
     pub field: String,
     /// The value that was found.
     pub value: Value,
+    /// How the value is written, where that is not how JSON is.
+    pub shown: Option<String>,
     /// Why it is wrong, as a fragment; may be empty.
     pub detail: String,
 }
@@ -89,7 +91,14 @@ impl FieldError {
         value: Value,
         detail: impl Into<String>,
     ) -> Self {
-        Self { cause, field: field.into(), value, detail: detail.into() }
+        Self { cause, field: field.into(), value, shown: None, detail: detail.into() }
+    }
+
+    /// Writes the value in this way: as Go prints what JSON has no form for.
+    #[must_use]
+    pub fn shown_as(mut self, shown: impl Into<String>) -> Self {
+        self.shown = Some(shown.into());
+        self
     }
 
     /// Returns the message without the field: what a `Status` cause carries.
@@ -97,11 +106,12 @@ impl FieldError {
         let mut text = self.cause.title().to_owned();
         if self.cause.shows_value() {
             text.push_str(": ");
-            match &self.value {
-                Value::String(value) => quote(value, &mut text),
+            match (&self.shown, &self.value) {
+                (Some(shown), _) => text.push_str(shown),
+                (None, Value::String(value)) => quote(value, &mut text),
                 // A value that is not there is shown as this word, as a text.
-                Value::Null => text.push_str("\"null\""),
-                value => text.push_str(&value.to_string()),
+                (None, Value::Null) => text.push_str("\"null\""),
+                (None, value) => text.push_str(&value.to_string()),
             }
         }
         if !self.detail.is_empty() {

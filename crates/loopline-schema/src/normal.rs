@@ -1,12 +1,16 @@
 //! The form that the API's own types give a built-in object: what means the same as nothing is
-//! left out.
+//! left out, and amounts are written in their one canonical way.
 
+use std::borrow::Cow;
+
+use loopline_units::quantity::Quantity;
 use serde_json::Value;
 
 use crate::types::{Field, Kind, MAXIMUM_DEPTH, Scalar, TypeRef};
 
 /// Leaves out of a built-in object what Go's `omitempty` leaves out: null, empty lists and maps,
-/// and the zeros of scalars that are no pointers. Required fields stay.
+/// and the zeros of scalars that are no pointers. Required fields stay. Amounts become what
+/// `resource.Quantity` writes: `1000m` is `1`.
 pub fn normalize(at: TypeRef<'_>, value: &mut Value) {
     below(at, value, 0);
 }
@@ -29,7 +33,23 @@ fn below(at: TypeRef<'_>, value: &mut Value, depth: usize) {
             let Some(element) = at.items() else { return };
             list.iter_mut().for_each(|value| below(element, value, depth + 1));
         }
+        (_, value) if at.scalar() == Some(Scalar::Quantity) => canonicalize(value),
         _ => {}
+    }
+}
+
+/// Writes an amount in its canonical form; what is none is left for validation.
+fn canonicalize(value: &mut Value) {
+    let text = match &*value {
+        Value::String(text) => Cow::Borrowed(text.trim()),
+        Value::Number(number) => Cow::Owned(number.to_string()),
+        _ => return,
+    };
+    if let Ok(quantity) = Quantity::parse(&text) {
+        let canonical = quantity.to_string();
+        if value.as_str() != Some(&canonical) {
+            *value = Value::String(canonical);
+        }
     }
 }
 

@@ -64,6 +64,7 @@ where
     let deprecated = entry.custom().and_then(|custom| custom.deprecation.clone());
     let call = Call {
         server: server.clone(),
+        verb,
         entry,
         query: asked.query.clone(),
         user: Arc::clone(&asked.user),
@@ -114,7 +115,7 @@ where
         "create" => {
             let form = asked.accept.choose()?;
             let Decoded { value, duplicates } =
-                body::decode(asked.content_type(), &collect(body).await?)?;
+                call.decode(asked.content_type(), &collect(body).await?)?;
             if !call.entry.resource.is_stored() {
                 let object = crate::review::answer(&mut call, value).await?;
                 return Ok(one(&call, 201, object, form));
@@ -125,9 +126,9 @@ where
         "update" => {
             let form = asked.accept.choose()?;
             let Decoded { value, duplicates } =
-                body::decode(asked.content_type(), &collect(body).await?)?;
-            let object = call.replace(value, &duplicates).await?;
-            Ok(one(&call, 200, object, form))
+                call.decode(asked.content_type(), &collect(body).await?)?;
+            let (object, created) = call.replace(value, &duplicates).await?;
+            Ok(one(&call, if created { 201 } else { 200 }, object, form))
         }
         "patch" => {
             let form = asked.accept.choose()?;
@@ -263,7 +264,15 @@ async fn watch_reply(call: Call) -> Result<Reply> {
         return Err(Status::not_acceptable("application/json"));
     }
     let printer = Printer::new(&call.entry, &call.query, call.server.clock());
-    let watch = call.watch().await?;
+    let watch = match call.watch().await {
+        Ok(watch) => watch,
+        // Clients look for this in the stream, and then list anew.
+        Err(status) if status.code == 410 => {
+            let line = crate::changes::line("ERROR", &status.to_value());
+            return Ok(reply::raw(200, "application/json", line));
+        }
+        Err(status) => return Err(status),
+    };
     let state = (watch, printer, false);
     let events =
         futures_util::stream::unfold(state, move |(mut watch, printer, mut begun)| async move {

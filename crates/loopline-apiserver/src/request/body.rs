@@ -7,8 +7,10 @@ use serde_json::Value;
 use crate::status::{Result, Status};
 
 /// The media types of objects that are read.
-const KNOWN: &[&str] =
-    &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const KNOWN: &[&str] = &["application/json", "application/yaml", PROTOBUF];
+
+/// The media type of Kubernetes' protobuf.
+pub(crate) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// A body that was read.
 #[derive(Clone, Debug)]
@@ -28,7 +30,7 @@ pub fn decode(content_type: &str, bytes: &[u8]) -> Result<Decoded> {
         // No type means JSON: kubectl sends none with some of its writes.
         "" | "application/json" | "*/*" => json(bytes),
         "application/yaml" | "application/x-yaml" | "text/yaml" => yaml(bytes),
-        "application/vnd.kubernetes.protobuf" => {
+        PROTOBUF => {
             let value = loopline_schema::protobuf::decode(bytes)
                 .map_err(|error| Status::bad_request(format!("decode protobuf: {error}")))?;
             Ok(Decoded { value, duplicates: Vec::new() })

@@ -119,6 +119,7 @@ async fn spend(call: &Call, budget: &Value, pod: &str, dry_run: bool) -> Result<
         .ok_or_else(Status::no_such_path)?;
     let mut update = Call {
         server: call.server.clone(),
+        verb: "update",
         entry: Arc::clone(&entry),
         path: ResourcePath {
             group: "policy".to_owned(),

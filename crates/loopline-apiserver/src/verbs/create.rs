@@ -149,9 +149,8 @@ impl Call {
     fn place(&self, object: &mut Value) -> Result<()> {
         let found = object::namespace(object).to_owned();
         if !self.entry.resource.namespaced {
-            if !found.is_empty() {
-                return Err(Status::bad_request("namespace is not allowed on this type"));
-            }
+            // Many manifests name one for what is in none; it means nothing.
+            object::set_meta(object, "namespace", Value::Null);
             return Ok(());
         }
         let namespace = self.namespace().to_owned();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use loopline_clock::Timestamp;
+use loopline_schema::{Cause, FieldError};
 use loopline_store::object::{Precondition, Revision, StoreError};
 use serde_json::{Value, json};
 
@@ -71,26 +72,16 @@ impl DeleteOptions {
         };
         let propagation = match (policy, orphans) {
             (Some(_), Some(_)) => {
-                return Err(Status::new(
-                    422,
-                    "Invalid",
-                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: \
-                     orphanDependents and deletionPropagation cannot be both set",
-                ));
+                let why = "orphanDependents and deletionPropagation cannot be both set";
+                return Err(invalid(Cause::Invalid, "propagationPolicy", json!(policy), why, None));
             }
             (Some("Background"), None) | (None, Some(false)) => Some(Propagation::Background),
             (Some("Foreground"), None) => Some(Propagation::Foreground),
             (Some("Orphan"), None) | (None, Some(true)) => Some(Propagation::Orphan),
             (Some(other), None) => {
-                return Err(Status::new(
-                    422,
-                    "Invalid",
-                    format!(
-                        "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: \
-                         Unsupported value: {other:?}: supported values: \"Foreground\", \
-                         \"Background\", \"Orphan\", \"nil\""
-                    ),
-                ));
+                let why = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                let cause = Cause::NotSupported;
+                return Err(invalid(cause, "propagationPolicy", json!(other), why, None));
             }
             (None, None) => None,
         };
@@ -101,16 +92,17 @@ impl DeleteOptions {
                     Status::bad_request("gracePeriodSeconds must be a whole number")
                 })?),
             };
-        if grace.is_some_and(|grace| grace < 0) {
-            return Err(Status::bad_request("gracePeriodSeconds must not be negative"));
-        }
+        // As little as there is: zero means at once, which must be asked for.
+        let grace = grace.map(|grace| if grace < 0 { 1 } else { grace });
         let precondition =
             |field: &str| body["preconditions"][field].as_str().map(ToOwned::to_owned);
         let listed = body["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(other) = listed.iter().find(|one| *one != "All") {
-            return Err(Status::bad_request(format!(
-                "dryRun: Unsupported value: {other}: supported values: \"All\""
-            )));
+        if listed.iter().any(|one| one != "All") {
+            let texts: Vec<String> = listed.iter().map(ToString::to_string).collect();
+            let shown = format!("[]string{{{}}}", texts.join(", "));
+            let why = "supported values: \"All\"";
+            let value = body["dryRun"].clone();
+            return Err(invalid(Cause::NotSupported, "dryRun", value, why, Some(shown)));
         }
         Ok(Self {
             grace_period_seconds: grace,
@@ -120,6 +112,12 @@ impl DeleteOptions {
             dry_run: !listed.is_empty() || call.dry_run()?,
         })
     }
+}
+
+fn invalid(cause: Cause, option: &str, value: Value, why: &str, shown: Option<String>) -> Status {
+    let mut error = FieldError::new(cause, option, value, why);
+    error.shown = shown;
+    Status::invalid_options("DeleteOptions", &[error])
 }
 
 impl Call {
@@ -207,6 +205,9 @@ impl Call {
                         Ok(false) => continue,
                         Err(status) => return Err(status),
                     }
+                }
+                if crate::strategy::returns_deleted(&entry) {
+                    return Ok(live.object);
                 }
                 return Ok(status::success(json!({
                     "name": name,

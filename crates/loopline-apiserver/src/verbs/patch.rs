@@ -163,7 +163,9 @@ impl Call {
         }
         self.expect_type(&mut config, &entry.api_version(), &entry.resource.kind)?;
         let name = self.name()?.to_owned();
-        self.check_identity(&mut config, &name)?;
+        if !object::name(&config).is_empty() {
+            self.check_identity(&mut config, &name)?;
+        }
         if let Some(error) = loopline_schema::check_types(entry.type_of(), &config).first() {
             if entry.custom().is_some() {
                 return Err(Status::bad_request(format!(
@@ -181,17 +183,23 @@ impl Call {
             if !self.subresource().is_empty() {
                 return Err(Status::not_found(&entry.resource, &name));
             }
+            // What is there has its name; what is made must bring it.
+            self.check_identity(&mut config, &name)?;
             let now = self.server.clock().now();
             let empty = json!({"apiVersion": entry.api_version(), "kind": entry.resource.kind});
             if !object::uid(&config).is_empty() {
                 return Err(Status::conflict(
                     &entry.resource,
                     &name,
-                    "uid mismatch: the provided object specified uid, and no existing object was \
-                     found",
+                    format_args!(
+                        "uid mismatch: the provided object specified uid {}, and no existing \
+                         object was found",
+                        object::uid(&config)
+                    ),
                 ));
             }
             let object = self.applied(&empty, &config, &manager, force, now)?;
+            self.may_create().await?;
             match self.create_object(object, &Managing::Recorded).await {
                 Ok(object) => return Ok((object, true)),
                 // Somebody else made it in between: apply to that.

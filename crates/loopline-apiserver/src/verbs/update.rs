@@ -31,11 +31,15 @@ pub type Transform<'a> =
     &'a mut (dyn FnMut(&mut Call, &Value, Timestamp) -> Result<Changed> + Send);
 
 impl Call {
-    /// Replaces an object by the body (PUT).
+    /// Replaces an object by the body (PUT); returns it, and whether it was made.
     ///
     /// # Errors
     /// As the API has them: 400, 403, 404, 409, 422.
-    pub async fn replace(&mut self, mut body: Value, duplicates: &[String]) -> Result<Value> {
+    pub async fn replace(
+        &mut self,
+        mut body: Value,
+        duplicates: &[String],
+    ) -> Result<(Value, bool)> {
         let validation = self.field_validation()?;
         let entry = Arc::clone(&self.entry);
         self.expect_type(&mut body, &entry.api_version(), &entry.resource.kind)?;
@@ -43,6 +47,16 @@ impl Call {
         refuse_strict(&complaints)?;
         let name = self.name()?.to_owned();
         self.check_identity(&mut body, &name)?;
+        let manager = self.field_manager()?;
+        if strategy::creates_on_update(&entry)
+            && self.subresource().is_empty()
+            && self.server.find(&entry, self.namespace(), &name).await?.is_none()
+        {
+            self.may_create().await?;
+            object::set_meta(&mut body, "resourceVersion", Value::Null);
+            let managing = Managing::Update(manager);
+            return Ok((self.create_object(body, &managing).await?, true));
+        }
         let unconditional = object::meta(&body, "resourceVersion").is_empty();
         if unconditional && !strategy::updates_unconditionally(&entry) {
             // This is told of the resource, not of the kind.
@@ -56,14 +70,16 @@ impl Call {
                     "metadata.resourceVersion",
                     json!(0),
                     "must be specified for an update",
-                )],
+                )
+                .shown_as("0x0")],
             ));
         }
-        let manager = self.field_manager()?;
-        self.change(&mut |_, _, _| {
-            Ok(Changed { object: body.clone(), managing: Managing::Update(manager.clone()) })
-        })
-        .await
+        let object = self
+            .change(&mut |_, _, _| {
+                Ok(Changed { object: body.clone(), managing: Managing::Update(manager.clone()) })
+            })
+            .await?;
+        Ok((object, false))
     }
 
     /// Changes the object of the path. Where the changed object names no revision, a write that
@@ -201,19 +217,25 @@ impl Call {
     /// Checks that the body is about the object of the path, and completes it.
     ///
     /// # Errors
-    /// 400 where names or namespaces differ.
+    /// 400 where names or namespaces differ, or the body names none.
     pub fn check_identity(&self, object: &mut Value, name: &str) -> Result<()> {
         let found = object::name(object).to_owned();
         if found.is_empty() {
-            object::set_meta(object, "name", json!(name));
-        } else if found != name {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name} based on URL) was undeterminable: name must be \
+                 provided"
+            )));
+        }
+        if found != name {
             return Err(Status::bad_request(format!(
                 "the name of the object ({found}) does not match the name on the URL ({name})"
             )));
         }
         let found = object::namespace(object).to_owned();
         let namespace = self.namespace();
-        if found.is_empty() && self.entry.resource.namespaced {
+        if !self.entry.resource.namespaced {
+            object::set_meta(object, "namespace", Value::Null);
+        } else if found.is_empty() {
             object::set_meta(object, "namespace", json!(namespace));
         } else if found != namespace {
             return Err(Status::bad_request(format!(

@@ -162,7 +162,7 @@ async fn objects_are_pruned_completed_checked_and_counted() {
         (
             422,
             "crontabs.stable.example.com \"a\" is invalid: metadata.resourceVersion: Invalid \
-             value: 0: must be specified for an update"
+             value: 0x0: must be specified for an update"
         )
     );
     ask(&server, "PUT", &path, made).await.ok();

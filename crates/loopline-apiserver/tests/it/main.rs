@@ -11,6 +11,7 @@ mod foreign;
 mod fuzz;
 mod kubectl;
 mod load;
+mod mistakes;
 mod node;
 mod pods;
 mod policies;
