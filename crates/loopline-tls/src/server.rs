@@ -1,11 +1,13 @@
 //! What a listener needs to encrypt.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 
 use crate::{Authority, AuthorityError, Identity};
@@ -35,6 +37,33 @@ pub fn server_config(
         .with_client_cert_verifier(verifier)
         .with_single_cert(vec![identity.certificate.clone()], key)
         .map_err(refuse)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Returns what a listener needs that has a certificate (with those that vouch for it) and a key
+/// in PEM files, and asks clients for none.
+///
+/// # Errors
+/// [`AuthorityError::Rustls`] for files that cannot be read or do not fit together.
+pub fn server_config_of_files(
+    certificates: &Path,
+    key: &Path,
+) -> Result<Arc<ServerConfig>, AuthorityError> {
+    let refuse = |path: &Path, error: &dyn std::fmt::Display| {
+        AuthorityError::Rustls(format!("{}: {error}", path.display()))
+    };
+    let text = fs_err::read(certificates).map_err(|error| refuse(certificates, &error))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let chain = chain.map_err(|error| refuse(certificates, &error))?;
+    let secret = fs_err::read(key).map_err(|error| refuse(key, &error))?;
+    let secret = PrivateKeyDer::from_pem_slice(&secret).map_err(|error| refuse(key, &error))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| refuse(certificates, &error))?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| refuse(key, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -1,3 +1,6 @@
-//! Registries: what one keeps.
+//! Registries: a client that pulls and pushes, and a server of what the store has.
 
+pub mod client;
 pub(crate) mod repository;
+pub mod server;
+mod text;

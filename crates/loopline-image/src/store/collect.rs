@@ -2,14 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::time::Duration;
 
 use fs_err as fs;
+use loopline_clock::Timestamp;
 use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
+use rustix::fs::{FlockOperation, flock};
 
 use super::blobs::MAX_DOCUMENT;
 use super::{Item, Store, StoreError, Target};
 use crate::digest::Digest;
 use crate::layer::Form;
+
+/// How long a part of a blob is kept that a pull has left.
+const MAX_PARTIAL_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What a collection removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +61,32 @@ impl Store {
             self.sweep_layers(&used, &mut collected)?;
         }
         self.empty_trash()?;
+        self.expire_partial_blobs()?;
         Ok(collected)
+    }
+
+    /// Removes parts of blobs that nobody has gone on with for [`MAX_PARTIAL_AGE`].
+    fn expire_partial_blobs(&self) -> Result<(), StoreError> {
+        let entries = match fs::read_dir(self.path("partial")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let now = self.clock().now();
+        for entry in entries {
+            let path = entry?.path();
+            let file = match fs::File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            let modified = Timestamp::try_from(file.metadata()?.modified()?);
+            let modified = modified.unwrap_or(Timestamp::MAX);
+            let is_old = Duration::try_from(now - modified).unwrap_or_default() > MAX_PARTIAL_AGE;
+            // Whoever is pulling it has it locked.
+            if is_old && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                self.throw_away(&path)?;
+            }
+        }
+        Ok(self.empty_trash()?)
     }
 
     /// Returns what references and repositories lead to.

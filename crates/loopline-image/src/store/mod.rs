@@ -41,8 +41,11 @@ pub use image::{Image, Layer, Snapshot};
 pub use leases::{Item, Lease};
 pub use names::{Named, Target};
 
-pub(crate) use image::{DOCKER_MANIFEST, descriptor, is_index_type};
-pub(crate) use names::repositories;
+pub(crate) use blobs::MAX_DOCUMENT;
+pub(crate) use image::{
+    DOCKER_INDEX, DOCKER_MANIFEST, Document, descriptor, is_index_type, read_manifest,
+};
+pub(crate) use names::{TAGS, read_target, repositories, tags_in};
 
 /// The version of the layout. A newer Loopline migrates, an older one refuses.
 const VERSION: u32 = 1;

@@ -13,6 +13,8 @@ use crate::reference::{Reference, is_tag};
 
 /// The folder of a repository's tags; no part of a repository's name begins so.
 pub(crate) const TAGS: &str = "_tags";
+/// How often a folder may be taken away while a name is written into it.
+const MAX_TRIES: usize = 16;
 /// How far aliases lead.
 const MAX_ALIASES: usize = 8;
 
@@ -39,8 +41,8 @@ pub struct Named {
 }
 
 impl Store {
-    /// Says what `reference` means, aliases followed; nothing where it is not known here. Only
-    /// references with a tag are names; a digest beside it must agree.
+    /// Says what `reference` means, aliases followed; nothing where it is not known here. A
+    /// digest beside a tag must agree.
     ///
     /// # Errors
     /// [`StoreError::AliasLoop`]; [`StoreError::Damaged`].
@@ -66,10 +68,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`]; [`StoreError::Io`].
     pub fn target(&self, reference: &Reference) -> Result<Option<Target>, StoreError> {
-        match reference.tag() {
-            Some(tag) => read_target(&self.tags(reference).join(tag)),
-            None => Ok(None),
-        }
+        read_target(&self.tags(reference).join(file_name(reference)))
     }
 
     /// Lets `reference` lead to a manifest that `lease` holds.
@@ -112,16 +111,18 @@ impl Store {
     }
 
     fn write_target(&self, reference: &Reference, target: &Target) -> Result<(), StoreError> {
-        let Some(tag) = reference.tag() else {
-            let why = format!("`{}` has no tag to be known by", reference.familiar());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why).into());
-        };
         let folder = self.tags(reference);
         let bytes = serde_json::to_vec(target).map_err(io::Error::other)?;
         let _no_collection = self.begin_use()?;
-        make_private(&folder)?;
-        write_whole(&folder.join(tag), &bytes, self.clock())?;
-        Ok(())
+        let mut tries = 0;
+        loop {
+            make_private(&folder)?;
+            match write_whole(&folder.join(file_name(reference)), &bytes, self.clock()) {
+                // Whoever removed another name has just taken the empty folder away.
+                Err(error) if is_absent(&error) && tries < MAX_TRIES => tries += 1,
+                other => return Ok(other?),
+            }
+        }
     }
 
     /// Forgets a name; says whether it was known.
@@ -129,10 +130,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn remove_name(&self, reference: &Reference) -> Result<bool, StoreError> {
-        let Some(tag) = reference.tag() else { return Ok(false) };
         let folder = self.tags(reference);
         let _no_collection = self.begin_use()?;
-        match fs::remove_file(folder.join(tag)) {
+        match fs::remove_file(folder.join(file_name(reference))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other?,
         }
@@ -155,9 +155,13 @@ impl Store {
         let top = self.path("references");
         let mut named = Vec::new();
         for (name, folder) in repositories(&top)? {
-            for tag in tags_in(&folder)? {
-                let Some(target) = read_target(&folder.join(TAGS).join(&tag))? else { continue };
-                let reference: Reference = format!("{name}:{tag}").parse()?;
+            for file in names_in(&folder, |file| is_tag(file) || file.starts_with('@'))? {
+                let Some(target) = read_target(&folder.join(TAGS).join(&file))? else { continue };
+                let reference: Reference = match file.strip_prefix('@') {
+                    Some(hex) => format!("{name}@sha256:{hex}"),
+                    None => format!("{name}:{file}"),
+                }
+                .parse()?;
                 named.push(Named { reference, target });
             }
         }
@@ -216,6 +220,21 @@ pub(crate) fn repositories(top: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 
 /// Returns the tags of the repository in `folder`, sorted.
 pub(crate) fn tags_in(folder: &Path) -> io::Result<Vec<String>> {
+    names_in(folder, is_tag)
+}
+
+/// Returns the file that says what a reference means: its tag, or `@` and the digits of its
+/// digest where it has nothing else.
+fn file_name(reference: &Reference) -> String {
+    match (reference.tag(), reference.digest()) {
+        (Some(tag), _) => tag.to_owned(),
+        (None, Some(digest)) => format!("@{}", digest.hex()),
+        // No reference has neither.
+        (None, None) => "latest".to_owned(),
+    }
+}
+
+fn names_in(folder: &Path, is_name: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
     let mut tags = Vec::new();
     let entries = match fs::read_dir(folder.join(TAGS)) {
         Err(error) if is_absent(&error) => return Ok(tags),
@@ -223,7 +242,7 @@ pub(crate) fn tags_in(folder: &Path) -> io::Result<Vec<String>> {
     };
     for entry in entries {
         if let Ok(tag) = entry?.file_name().into_string()
-            && is_tag(&tag)
+            && is_name(&tag)
         {
             tags.push(tag);
         }

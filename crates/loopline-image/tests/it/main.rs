@@ -5,6 +5,7 @@
 mod archives;
 mod fuzz;
 mod layers;
+mod registry;
 mod store;
 mod support;
 mod tar;

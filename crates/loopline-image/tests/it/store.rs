@@ -96,7 +96,7 @@ fn a_lease_ends_with_its_process() {
 fn collections_never_take_what_others_begin_to_use() {
     let scratch = tempfile::tempdir().unwrap();
     let store = store(scratch.path());
-    let rounds = 120;
+    let rounds = 40;
     std::thread::scope(|scope| {
         let (tell, told) = std::sync::mpsc::sync_channel::<()>(1);
         let collector = store.clone();

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use loopline_tls::{Trust, client_config};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -146,21 +146,10 @@ impl Target {
 
     fn tls(&self) -> Result<ClientConfig, CallError> {
         let refuse = |error: &dyn std::fmt::Display| CallError::Authority(error.to_string());
-        let mut roots = RootCertStore::empty();
         if self.authority.is_empty() {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        } else {
-            let pem = STANDARD.decode(&self.authority).map_err(|error| refuse(&error))?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate = certificate.map_err(|error| refuse(&error))?;
-                roots.add(certificate).map_err(|error| refuse(&error))?;
-            }
+            return client_config(Trust::Machine).map_err(|error| refuse(&error));
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Ok(ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| refuse(&error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth())
+        let pem = STANDARD.decode(&self.authority).map_err(|error| refuse(&error))?;
+        client_config(Trust::Only(&pem)).map_err(|error| refuse(&error))
     }
 }
