@@ -32,9 +32,7 @@ impl Filter {
         let labels = query
             .get("labelSelector")
             .map(|text| {
-                Selector::parse(text).map_err(|error| {
-                    Status::bad_request(format!("unable to parse requirement: {error}"))
-                })
+                Selector::parse(text).map_err(|error| Status::bad_request(error.to_string()))
             })
             .transpose()?
             .filter(|selector| !selector.is_empty());

@@ -171,9 +171,10 @@ fn verb(method: &str, path: &ResourcePath, watching: bool) -> Result<&'static st
         "GET" | "HEAD" if watching && path.subresource.is_none() => "watch",
         "GET" | "HEAD" if named => "get",
         "GET" | "HEAD" => "list",
-        "POST" => "create",
-        "PUT" => "update",
-        "PATCH" => "patch",
+        // What is made is posted to a collection or a subresource, what is changed has a name.
+        "POST" if !named || path.subresource.is_some() => "create",
+        "PUT" if named => "update",
+        "PATCH" if named => "patch",
         "DELETE" if named => "delete",
         "DELETE" => "deletecollection",
         _ => {

@@ -61,6 +61,7 @@ impl DeleteOptions {
     /// # Errors
     /// 400 and 422 for values that are none.
     pub fn parse(body: &Value, call: &Call) -> Result<Self> {
+        check_types(body)?;
         let text = |field: &str| body[field].as_str().filter(|text| !text.is_empty());
         let policy = text("propagationPolicy").or_else(|| call.query.get("propagationPolicy"));
         let orphans = match &body["orphanDependents"] {
@@ -85,13 +86,10 @@ impl DeleteOptions {
             }
             (None, None) => None,
         };
-        let grace =
-            match &body["gracePeriodSeconds"] {
-                Value::Null => call.query.number::<i64>("gracePeriodSeconds")?,
-                value => Some(value.as_i64().ok_or_else(|| {
-                    Status::bad_request("gracePeriodSeconds must be a whole number")
-                })?),
-            };
+        let grace = match body["gracePeriodSeconds"].as_i64() {
+            None => call.query.number::<i64>("gracePeriodSeconds")?,
+            given => given,
+        };
         // As little as there is: zero means at once, which must be asked for.
         let grace = grace.map(|grace| if grace < 0 { 1 } else { grace });
         let precondition =
@@ -114,6 +112,48 @@ impl DeleteOptions {
     }
 }
 
+/// Refuses a body that holds something else than options of a deletion: what they say counts.
+fn check_types(body: &Value) -> Result<()> {
+    let refuse = |why: String| {
+        Err(Status::bad_request(format!(
+            "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: {why}"
+        )))
+    };
+    let Some(map) = body.as_object() else { return refuse("the body is no object".to_owned()) };
+    if let Some(kind) = map.get("kind").and_then(Value::as_str)
+        && !matches!(kind, "" | "DeleteOptions")
+    {
+        return refuse(format!("the body is a {kind}"));
+    }
+    let texts =
+        |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+    let precondition = |name: &str| body["preconditions"].get(name).unwrap_or(&Value::Null);
+    for (name, value, fits) in [
+        ("propagationPolicy", &body["propagationPolicy"], Value::is_string as fn(&Value) -> bool),
+        ("orphanDependents", &body["orphanDependents"], Value::is_boolean),
+        ("gracePeriodSeconds", &body["gracePeriodSeconds"], Value::is_i64),
+        ("preconditions", &body["preconditions"], Value::is_object),
+        ("preconditions.uid", precondition("uid"), Value::is_string),
+        ("preconditions.resourceVersion", precondition("resourceVersion"), Value::is_string),
+        ("dryRun", &body["dryRun"], texts),
+    ] {
+        if !value.is_null() && !fits(value) {
+            return refuse(format!("{name} has the wrong type"));
+        }
+    }
+    Ok(())
+}
+
+/// Returns what a client is told that deletes a job and does not say what becomes of its pods.
+fn warning(entry: &Entry, options: &DeleteOptions) -> Option<String> {
+    (options.propagation.is_none() && is_kind(entry, "batch", "Job")).then(|| {
+        "child pods are preserved by default when jobs are deleted; set \
+         propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress \
+         this warning"
+            .to_owned()
+    })
+}
+
 fn invalid(cause: Cause, option: &str, value: Value, why: &str, shown: Option<String>) -> Status {
     let mut error = FieldError::new(cause, option, value, why);
     error.shown = shown;
@@ -127,6 +167,7 @@ impl Call {
     /// As the API has them: 403, 404, 409.
     pub async fn delete(&mut self, options: &DeleteOptions, body: &Value) -> Result<Value> {
         let name = self.name()?.to_owned();
+        self.warnings.extend(warning(&self.entry, options));
         self.delete_named(&name, options, body).await
     }
 
@@ -209,12 +250,13 @@ impl Call {
                 if crate::strategy::returns_deleted(&entry) {
                     return Ok(live.object);
                 }
-                return Ok(status::success(json!({
-                    "name": name,
-                    "group": resource.group,
-                    "kind": resource.plural,
-                    "uid": object::uid(&live.object),
-                })));
+                let mut details = json!({"name": name});
+                if !resource.group.is_empty() {
+                    details["group"] = json!(resource.group);
+                }
+                details["kind"] = json!(resource.plural);
+                details["uid"] = json!(object::uid(&live.object));
+                return Ok(status::success(details));
             }
             if options.dry_run || object == live.object {
                 return Ok(object);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use loopline_schema::{Cause, FieldError};
 use loopline_store::object::{ListOptions, Page, Revision, StoreError};
 use serde_json::{Map, Value, json};
 
@@ -84,6 +85,10 @@ impl Call {
     fn list_revision(&self, token: Option<&Continue>) -> Result<Option<Revision>> {
         let asked = self.revision_option()?;
         let rule = self.query.get("resourceVersionMatch");
+        if self.query.get("sendInitialEvents").is_some() {
+            let why = "sendInitialEvents is forbidden for list";
+            return Err(invalid_list_option("sendInitialEvents", why));
+        }
         if let Some(token) = token {
             if rule.is_some() || asked.is_some_and(|asked| asked != 0) {
                 return Err(Status::bad_request(
@@ -107,12 +112,14 @@ impl Call {
                 check_reached(&self.server, asked)?;
                 Ok(None)
             }
-            (Some(other), Some(_)) => Err(invalid_list_option(
-                "resourceVersionMatch",
-                &format!(
-                    "Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \
-                     \"\""
-                ),
+            (Some(other), Some(_)) => Err(Status::invalid_options(
+                "ListOptions",
+                &[FieldError::new(
+                    Cause::NotSupported,
+                    "resourceVersionMatch",
+                    json!(other),
+                    "supported values: \"Exact\", \"NotOlderThan\", \"\"",
+                )],
             )),
         }
     }
@@ -143,12 +150,8 @@ pub fn check_reached(server: &Server, asked: Revision) -> Result<()> {
 
 /// Tells that an option of a list cannot be honoured.
 pub fn invalid_list_option(field: &str, why: &str) -> Status {
-    Status::new(
-        422,
-        "Invalid",
-        format!("ListOptions.meta.k8s.io \"\" is invalid: {field}: Forbidden: {why}"),
-    )
-    .because("FieldValueForbidden", format!("Forbidden: {why}"), field)
+    let error = FieldError::new(Cause::Forbidden, field, Value::Null, why);
+    Status::invalid_options("ListOptions", &[error])
 }
 
 /// Which stretch of a list is read.

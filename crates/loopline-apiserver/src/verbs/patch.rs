@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::create::Managing;
 use super::update::Changed;
-use crate::call::Call;
+use crate::call::{Call, FieldValidation};
 use crate::managing::{KindVersions, resets};
 use crate::object;
 use crate::request::body;
@@ -50,7 +50,11 @@ impl Call {
             }
         };
         if kind != Kind::Apply && self.query.get("force").is_some() {
-            return Err(invalid_patch_option("force", "may not be specified for non-apply patch"));
+            return Err(invalid_patch_option(
+                Cause::Forbidden,
+                "force",
+                "may not be specified for non-apply patch",
+            ));
         }
         if kind == Kind::Apply {
             return self.apply(bytes).await;
@@ -70,7 +74,6 @@ impl Call {
     }
 
     fn refuse_repeated(&mut self, duplicates: &[String]) -> Result<()> {
-        use crate::call::FieldValidation;
         let complaints = duplicates
             .iter()
             .map(|path| format!("json patch unmarshal error: duplicate field {path:?}"));
@@ -119,39 +122,47 @@ impl Call {
         let validation = self.field_validation()?;
         // Warnings are told once, whatever the number of tries.
         let told = self.warnings.len();
-        let complaints = self.check_fields(&mut object, &[], validation)?;
+        let complaints = self
+            .check_fields(&mut object, &[], validation)
+            .map_err(|status| self.refused_patch(patch, &status.message))?;
         let mut fresh = self.warnings.split_off(told);
         fresh.retain(|warning| !self.warnings.contains(warning));
         self.warnings.append(&mut fresh);
         if complaints.is_empty() {
             return Ok(object);
         }
-        Err(Status::invalid(
-            &entry.resource,
-            "",
-            &[FieldError::new(
-                Cause::Invalid,
-                "patch",
-                json!(String::from_utf8_lossy(patch)),
-                format!("strict decoding error: {}", complaints.join(", ")),
-            )],
-        ))
+        let why = format!("strict decoding error: {}", complaints.join(", "));
+        Err(self.refused_patch(patch, &why))
+    }
+
+    /// Refuses a patch for what it would make of the object.
+    fn refused_patch(&self, patch: &[u8], why: &str) -> Status {
+        let patch = json!(String::from_utf8_lossy(patch));
+        let error = FieldError::new(Cause::Invalid, "patch", patch, why);
+        Status::invalid(&self.entry.resource, "", &[error])
     }
 
     /// Applies a configuration (server-side apply).
     async fn apply(&mut self, bytes: &[u8]) -> Result<(Value, bool)> {
         let entry = Arc::clone(&self.entry);
         let Some(manager) = self.query.get("fieldManager").map(ToOwned::to_owned) else {
-            return Err(invalid_patch_option("fieldManager", "is required for apply patch"));
+            return Err(invalid_patch_option(
+                Cause::Required,
+                "fieldManager",
+                "is required for apply patch",
+            ));
         };
         self.field_manager()?;
         let force = self.query.flag("force")?;
         let config = body::yaml(bytes)?;
-        if !config.duplicates.is_empty() {
-            return Err(Status::bad_request(format!(
-                "error decoding YAML: duplicate field {:?}",
-                config.duplicates[0]
-            )));
+        let repeated = config.duplicates.iter().map(|path| format!("duplicate field {path:?}"));
+        match self.field_validation()? {
+            FieldValidation::Strict if !config.duplicates.is_empty() => {
+                let list = repeated.collect::<Vec<_>>().join(", ");
+                return Err(Status::bad_request(format!("error strict decoding YAML: {list}")));
+            }
+            FieldValidation::Warn => self.warnings.extend(repeated),
+            FieldValidation::Strict | FieldValidation::Ignore => {}
         }
         let mut config = config.value;
         for field in ["apiVersion", "kind"] {
@@ -269,16 +280,6 @@ fn expect_object(patch: &Value) -> Result<()> {
     Err(Status::bad_request("the patch must be a JSON object"))
 }
 
-fn invalid_patch_option(field: &str, why: &str) -> Status {
-    let (cause, title) = if field == "force" {
-        ("FieldValueForbidden", "Forbidden")
-    } else {
-        ("FieldValueRequired", "Required value")
-    };
-    Status::new(
-        422,
-        "Invalid",
-        format!("PatchOptions.meta.k8s.io \"\" is invalid: {field}: {title}: {why}"),
-    )
-    .because(cause, format!("{title}: {why}"), field)
+fn invalid_patch_option(cause: Cause, field: &str, why: &str) -> Status {
+    Status::invalid_options("PatchOptions", &[FieldError::new(cause, field, json!(""), why)])
 }

@@ -18,6 +18,7 @@ mod policies;
 mod policies_cel;
 mod quotas;
 mod rbac;
+mod refusals;
 mod services;
 mod streams;
 mod support;
