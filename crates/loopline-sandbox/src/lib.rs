@@ -17,8 +17,8 @@ mod signal;
 
 pub use container::{
     Container, ContainerError, ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Ended, Event,
-    Health, HealthStatus, Limits, LogLine, Mount, MountSource, ProcessConfig, Restart, Root, State,
-    Status, Supervision, Usage, capabilities, is_capability, is_limit, log_files,
+    Health, HealthStatus, Limits, LogLine, Mount, MountSource, Port, ProcessConfig, Restart, Root,
+    State, Status, Supervision, Usage, capabilities, is_capability, is_limit, log_files,
 };
 pub use host::Host;
 pub use machine::{Kind, Machine, MachineError, Teardown};

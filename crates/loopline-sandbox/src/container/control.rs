@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{ContainerSpec, Ended, ProcessConfig, Usage};
+use super::spec::{ContainerSpec, Ended, Port, ProcessConfig, Usage};
 
 /// What a supervisor does besides watching.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,8 @@ pub struct State {
     pub health_output: Option<String>,
     /// What is otherwise than asked for, in words.
     pub notes: Vec<String>,
+    /// The published ports, with those that the system chose.
+    pub ports: Vec<Port>,
 }
 
 /// Where a container is in its life, in Docker's words.
@@ -123,6 +125,7 @@ impl State {
             health: None,
             health_output: None,
             notes: Vec::new(),
+            ports: Vec::new(),
         }
     }
 }

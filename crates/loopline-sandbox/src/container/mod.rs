@@ -12,6 +12,7 @@ mod health;
 mod init;
 mod join;
 mod log;
+mod ports;
 mod process;
 mod root;
 mod spec;
@@ -24,7 +25,7 @@ pub use handle::{Container, ContainerError, Event};
 pub use log::{LogLine, log_files};
 pub use process::{capabilities, is_capability, is_limit};
 pub use spec::{
-    ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Ended, Limits, Mount, MountSource,
+    ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Ended, Limits, Mount, MountSource, Port,
     ProcessConfig, Root, Usage,
 };
 pub(crate) use supervisor::supervise;

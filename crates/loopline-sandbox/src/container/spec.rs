@@ -2,6 +2,7 @@
 //! terms are those of the OCI runtime specification where it has one.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// What it reaches.
     pub network: ContainerNetwork,
+    /// The ports of it that are reached from outside, where it has a network of its own.
+    pub ports: Vec<Port>,
     /// Kernel parameters of its own namespaces, by their dotted names.
     pub sysctls: BTreeMap<String, String>,
     /// Whether an init of Loopline's is the first process, which passes signals on and reaps.
@@ -101,6 +104,15 @@ pub struct ProcessConfig {
     pub rlimits: BTreeMap<String, (u64, u64)>,
     /// How readily it is killed when memory runs out.
     pub oom_score_adj: Option<i32>,
+}
+
+/// A TCP port of a container that is reached at an address of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// The address; with port 0 the system chooses one, which [`super::State::ports`] tells.
+    pub host: SocketAddr,
+    /// The port inside.
+    pub container: u16,
 }
 
 /// What a container may take; absent is without a bound.

@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "descriptors of a forked child are closed by number")]
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -24,7 +24,8 @@ use super::control::{HealthStatus, Restart, Start, State, Status};
 use super::health::Checks;
 use super::init::{self, Init, NotStarted, Streams, exit_code};
 use super::log::Log;
-use super::spec::{Ended, Root};
+use super::ports::{self, Published, publish};
+use super::spec::{Ended, Port, Root};
 use crate::sandbox::group::Group;
 use crate::sandbox::helper::clone_apart;
 use crate::sandbox::removal::remove_state;
@@ -117,10 +118,19 @@ impl Supervisor {
         }
         let spec = &self.start.spec;
         let (mut group, mut notes) = Group::of_container(&spec.id, &spec.limits);
+        let published = publish(&spec.ports).map_err(|(port, error)| NotStarted {
+            code: 125,
+            message: format!("listen on {} for port {}: {error}", port.host, port.container),
+        })?;
+        let ports = published
+            .iter()
+            .map(|it| Ok(Port { host: it.listener.local_addr()?, container: it.port }));
+        let ports = ports.collect::<io::Result<_>>().map_err(fail)?;
         let streams = self.streams().map_err(fail)?;
         let mut init = init::start(&self.start.spec, &mut group, streams)?;
-        if let Some(tunnel) = init.tunnel.take() {
-            self.uplink = Some(carry(tunnel).map_err(fail)?);
+        let tunnel = init.tunnel.take();
+        if tunnel.is_some() || !published.is_empty() {
+            self.uplink = Some(carry(tunnel, published, init.pid).map_err(fail)?);
         }
         if let Some(terminal) = &init.terminal {
             let ours = terminal.try_clone().map_err(fail)?;
@@ -137,6 +147,7 @@ impl Supervisor {
         self.state.ended = None;
         self.state.error = None;
         self.state.notes = notes;
+        self.state.ports = ports;
         self.init = Some(init);
         if let Some(checks) = &mut self.checks {
             self.state.health = Some(HealthStatus::Starting);
@@ -384,7 +395,16 @@ fn leave_streams() -> io::Result<()> {
 }
 
 /// Carries a container's network in a process of its own, because that has threads.
-fn carry(tunnel: OwnedFd) -> io::Result<(Pid, OwnedFd)> {
+fn carry(
+    tunnel: Option<OwnedFd>,
+    published: Vec<Published>,
+    init: Pid,
+) -> io::Result<(Pid, OwnedFd)> {
+    let namespace = |name: &str| -> io::Result<OwnedFd> {
+        let path = format!("/proc/{}/ns/{name}", init.as_raw_nonzero());
+        Ok(fs::File::open(path)?.into_parts().0.into())
+    };
+    let (users, network) = (namespace("user")?, namespace("net")?);
     match clone_apart(0)? {
         Some((pid, end)) => {
             let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
@@ -394,8 +414,23 @@ fn carry(tunnel: OwnedFd) -> io::Result<(Pid, OwnedFd)> {
             let end = || -> io::Result<()> {
                 set_parent_process_death_signal(Some(Signal::KILL))?;
                 leave_streams()?;
-                let tunnel = only(tunnel.as_fd().as_raw_fd())?;
-                let _uplink = Uplink::start(tunnel)?;
+                let mut kept = vec![network.as_raw_fd()];
+                kept.extend(tunnel.iter().map(|it| it.as_raw_fd()));
+                kept.extend(published.iter().map(|it| it.listener.as_raw_fd()));
+                // Root there may enter the network; this one's own stays the host's.
+                // SAFETY: takes integers. This process has one thread still.
+                if unsafe { libc::setns(users.as_raw_fd(), libc::CLONE_NEWUSER) } != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                keep_only(kept)?;
+                let _uplink = tunnel.map(Uplink::start).transpose()?;
+                if !published.is_empty() {
+                    return std::thread::Builder::new()
+                        .name("ports".to_owned())
+                        .spawn(move || ports::carry(published, &network))?
+                        .join()
+                        .map_err(|_| io::Error::other("the ports' thread has panicked"))?;
+                }
                 loop {
                     let nothing: &mut [PollFd<'_>] = &mut [];
                     // Until it is killed.
@@ -409,19 +444,20 @@ fn carry(tunnel: OwnedFd) -> io::Result<(Pid, OwnedFd)> {
     }
 }
 
-/// Closes every descriptor but the standard ones and this, which is returned anew.
-fn only(kept: RawFd) -> io::Result<OwnedFd> {
-    const PLACE: RawFd = 3;
-    // SAFETY: takes integers. This process was just forked and uses none of the descriptors that
-    // it has inherited; those in the memory it shares with nobody are never dropped.
-    unsafe {
-        if kept != PLACE && libc::dup3(kept, PLACE, libc::O_CLOEXEC) < 0 {
+/// Closes every descriptor but the standard ones and these.
+fn keep_only(mut kept: Vec<RawFd>) -> io::Result<()> {
+    kept.sort_unstable();
+    let mut first = 3;
+    for next in kept.into_iter().map(Some).chain([None]) {
+        let last = next.map_or(u32::MAX, |next| u32::try_from(next - 1).unwrap_or(0));
+        // SAFETY: takes integers. This process was just forked and uses none of the descriptors
+        // that it has inherited; what owns them in its memory is never dropped.
+        if first <= last && unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        let first = u32::try_from(PLACE + 1).map_err(io::Error::other)?;
-        if libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) != 0 {
-            return Err(io::Error::last_os_error());
+        if let Some(next) = next {
+            first = u32::try_from(next + 1).map_err(io::Error::other)?;
         }
-        Ok(OwnedFd::from_raw_fd(PLACE))
     }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// The job's address, of a range that RFC 2544 keeps free of real hosts.
-pub(super) const JOB: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+pub(crate) const JOB: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 /// The name server the job sees; the owner answers for it.
 pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
 /// The job's address where the host has IPv6, of a range that is unique to this use.

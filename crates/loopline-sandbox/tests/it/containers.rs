@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use loopline_sandbox::{
     Container, ContainerError, ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Event,
-    Health, HealthStatus, Limits, Mount, MountSource, ProcessConfig, Restart, Root, Status,
+    Health, HealthStatus, Limits, Mount, MountSource, Port, ProcessConfig, Restart, Root, Status,
     Supervision, log_files,
 };
 use tempfile::TempDir;
@@ -77,6 +77,7 @@ fn spec(place: &Place, id: &str, args: &[&str]) -> ContainerSpec {
         },
         limits: Limits::default(),
         network: ContainerNetwork::None,
+        ports: Vec::new(),
         sysctls: BTreeMap::new(),
         init: false,
         privileged: false,
@@ -426,4 +427,37 @@ fn memory_and_processes_are_limited_where_this_machine_can() {
     spec.limits = Limits { processes: Some(3), ..Limits::default() };
     let (_, text) = run(&spec);
     assert!(text.contains("can't fork"), "{text}");
+}
+
+#[test]
+fn a_published_port_is_reached_from_outside() {
+    let Some(place) = place() else { return };
+    fs_err::os::unix::fs::symlink("busybox", place.base.join("bin/nc")).unwrap();
+    let mut spec = spec(&place, "ports", &["sh", "-c", "echo hello | nc -l -p 80"]);
+    spec.network = ContainerNetwork::User;
+    spec.ports = vec![Port { host: "127.0.0.1:0".parse().unwrap(), container: 80 }];
+    let container = Container::start(&spec, &supervision(), None, None).unwrap();
+    let state = container.state().unwrap();
+    if !state.notes.is_empty() {
+        println!("skipped: {}", state.notes.join("; "));
+        return;
+    }
+    // Until the program inside listens, connections are closed at once.
+    let text = loop {
+        let mut text = String::new();
+        let stream = std::net::TcpStream::connect(state.ports[0].host);
+        if stream.and_then(|mut stream| stream.read_to_string(&mut text)).is_ok()
+            && !text.is_empty()
+        {
+            break text;
+        }
+    };
+    assert_eq!(text, "hello\n");
+    // The address is taken as long as the container runs, which an error says.
+    let mut second = spec.clone();
+    second.id = "second".to_owned();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    second.ports[0].host = taken.local_addr().unwrap();
+    let error = Container::start(&second, &supervision(), None, None).unwrap_err();
+    assert!(error.to_string().contains("for port 80: Address already in use"), "{error}");
 }
