@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("loopline-workflow", 2),
     ("loopline-git", 3),
     ("loopline-image", 3),
+    ("loopline-node", 3),
     ("loopline-sandbox", 3),
     ("loopline-store", 3),
     ("loopline-tls", 3),
@@ -35,6 +36,8 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("loopline-schema", "loopline-merge", "through the trait `Type`"),
     ("loopline-runner", "loopline-sandbox", "through the trait `Machine`"),
     ("loopline-runner", "loopline-git", "through the trait `actions::source::Remote`"),
+    ("loopline-node", "loopline-image", "containers stand on its snapshots"),
+    ("loopline-node", "loopline-sandbox", "what runs in it is its `Container`"),
     ("loopline", "loopline-cli", "the binary is the command line's composition root"),
 ];
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use api::{ApiArguments, BackupArguments, CrdsArguments, RestoreArguments};
+pub use crate::commands::container::arguments::ContainerArguments;
 
 /// Runs a team's delivery loop from the files its repository already has.
 #[derive(Debug, Parser)]
@@ -55,6 +56,8 @@ pub enum Command {
     Restore(RestoreArguments),
     /// Print the definitions of custom resources that Loopline knows
     Crds(CrdsArguments),
+    /// Run, list and stop containers
+    Container(ContainerArguments),
     /// Check the repository's workflows
     Check(CheckArguments),
     /// Explain the code of an error or rule

@@ -127,6 +127,12 @@ pub(crate) fn for_jobs() -> indexmap::IndexMap<String, String> {
     variables
 }
 
+/// Returns a variable that an option names, for what is run with it.
+pub(crate) fn of_name(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the registry")]
+    std::env::var(name).ok()
+}
+
 /// Returns where PATH has `program`.
 pub(crate) fn program(program: &str) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -38,6 +38,8 @@ pub(crate) enum Class {
     Permission,
     /// The work itself failed: status 1.
     Failed,
+    /// A program in a container could not be started: Docker's status for it.
+    Child(u8),
     /// We are wrong: status 70.
     Internal,
 }
@@ -86,6 +88,7 @@ impl CommandError {
             Class::Usage => 2,
             Class::Permission => 4,
             Class::Failed => 1,
+            Class::Child(code) => code,
             Class::Internal => 70,
         }
     }

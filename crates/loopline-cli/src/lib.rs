@@ -11,6 +11,7 @@ mod live;
 mod manifests;
 mod markers;
 mod printer;
+mod terminal;
 
 use std::process::ExitCode;
 

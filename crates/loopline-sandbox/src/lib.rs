@@ -19,6 +19,7 @@ pub use container::{
     Container, ContainerError, ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Ended, Event,
     Health, HealthStatus, Limits, LogLine, Mount, MountSource, Port, ProcessConfig, Restart, Root,
     State, Status, Supervision, Usage, capabilities, is_capability, is_limit, log_files,
+    resolver_file,
 };
 pub use host::Host;
 pub use machine::{Kind, Machine, MachineError, Teardown};
@@ -27,4 +28,4 @@ pub use sandbox::{
     Bind, Bounds, Enforced, Means, Network, Sandbox, SandboxSpec, StartError, Support, enforced,
     maybe_run_helper, probe, remove_state, run_helper_before_main, warm_up,
 };
-pub use signal::Signal;
+pub use signal::{Signal, signal_number};

@@ -7,6 +7,7 @@ mod cancel;
 mod check;
 mod completions;
 mod crds;
+pub(crate) mod container;
 mod doctor;
 mod eval;
 mod explain;
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
         Some(Command::Backup(arguments)) => backup::run(context, &arguments),
         Some(Command::Restore(arguments)) => backup::restore(context, &arguments),
         Some(Command::Crds(arguments)) => crds::run(context, &arguments),
+        Some(Command::Container(arguments)) => container::run(context, &arguments),
         Some(Command::Runs(arguments)) => runs::run(context, &arguments),
         Some(Command::Logs(arguments)) => logs::run(context, &arguments),
         Some(Command::Cancel(arguments)) => cancel::run(context, &arguments),

@@ -1,29 +1,23 @@
 //! `loopline shell`: a shell where a job ran, with its files and environment as it left them.
 
 use std::io::{self, IsTerminal as _};
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use loopline_runner::host::Folders;
 use loopline_runner::shell_state::ShellState;
-use loopline_sandbox::{Host, Machine, Output, Process, ProcessSpec, Sandbox, Stdin, Waited};
+use loopline_sandbox::{Host, Machine, Output, ProcessSpec, Sandbox, Stdin, Waited};
 use loopline_store::{Area, DataFolder};
 use loopline_workflow::run::summary::Summary;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use super::run::{Request, in_sandbox};
 use super::{Context, Outcome, open};
 use crate::arguments::ShellArguments;
 use crate::environment;
 use crate::error::{Class, CommandError, Status};
+use crate::terminal::relay;
 
-/// How much is relayed at once, in bytes.
-const CHUNK_BYTES: usize = 16 * 1024;
 /// Becomes the better one of the shells there are.
 const BEST_SHELL: &str = "if command -v bash >/dev/null; then exec bash; else exec sh; fi";
 
@@ -123,7 +117,7 @@ fn open_shell(
         CommandError::new(Class::Failed, format!("cannot open a shell: {error}"))
     })?;
     if let Some(other_side) = process.take_output() {
-        relay(&process, &other_side)?;
+        relay(process.end_descriptor()?, &other_side)?;
     }
     let status = match process.wait_blocking(None, None) {
         Ok(Waited::Ended(status)) => status,
@@ -134,91 +128,4 @@ fn open_shell(
     };
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(u8::try_from(code).unwrap_or(1))
-}
-
-/// Our own terminal in raw mode; it is as before when this is dropped.
-struct Raw(Termios);
-
-impl Raw {
-    fn new() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // Nothing is left to do where the terminal is gone.
-        let _gone = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
-    }
-}
-
-/// Carries keys to the shell and what it prints to the terminal, until it ends or lets go of it.
-fn relay(process: &Process, other_side: &OwnedFd) -> io::Result<()> {
-    let _raw = Raw::new()?;
-    let resized = Arc::new(AtomicBool::new(true));
-    let handler = signal_hook::flag::register(signal_hook::consts::SIGWINCH, Arc::clone(&resized))?;
-    let result = carry(process, other_side, &resized);
-    signal_hook::low_level::unregister(handler);
-    result
-}
-
-fn carry(process: &Process, other_side: &OwnedFd, resized: &AtomicBool) -> io::Result<()> {
-    let (input, output) = (io::stdin(), io::stdout());
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut keys = true;
-    loop {
-        if resized.swap(false, Ordering::Relaxed)
-            && let Ok(size) = tcgetwinsize(&output)
-        {
-            // The shell may have ended; the loop finds out.
-            let _ended = tcsetwinsize(other_side, size);
-        }
-        let wanted = if keys { PollFlags::IN } else { PollFlags::empty() };
-        let mut polled = [
-            PollFd::from_borrowed_fd(other_side.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(process.end_descriptor()?, PollFlags::IN),
-            PollFd::from_borrowed_fd(input.as_fd(), wanted),
-        ];
-        match poll(&mut polled, None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        let [printed, ended, typed] = polled.map(|one| one.revents());
-        if printed.intersects(PollFlags::IN) {
-            match rustix::io::read(other_side, &mut buffer) {
-                Ok(count) if count > 0 => {
-                    write_all(&output, &buffer[..count])?;
-                    continue;
-                }
-                Ok(_) | Err(Errno::IO) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if ended.intersects(PollFlags::IN) {
-            return Ok(());
-        }
-        if typed.intersects(PollFlags::IN | PollFlags::HUP) {
-            match rustix::io::read(&input, &mut buffer)? {
-                0 => keys = false,
-                count => write_all(other_side, &buffer[..count])?,
-            }
-        }
-    }
-}
-
-fn write_all(to: impl std::os::fd::AsFd, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::write(&to, bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }

@@ -24,6 +24,7 @@ pub use control::{Health, HealthStatus, Restart, State, Status, Supervision};
 pub use handle::{Container, ContainerError, Event};
 pub use log::{LogLine, log_files};
 pub use process::{capabilities, is_capability, is_limit};
+pub use root::resolver_file;
 pub use spec::{
     ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Ended, Limits, Mount, MountSource, Port,
     ProcessConfig, Root, Usage,

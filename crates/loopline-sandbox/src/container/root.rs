@@ -6,9 +6,11 @@
 
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
@@ -21,6 +23,7 @@ use rustix::mount::{
 use rustix::process::{chdir, pivot_root};
 
 use super::spec::{ContainerNetwork, ContainerSpec, Mount, MountSource, Root};
+use crate::sandbox::interfaces::RESOLVER;
 use crate::sandbox::setup::{Failed, MASKED, READ_ONLY, attributes, step};
 
 /// Where the new root stands until it is the root: a folder that every host has.
@@ -306,7 +309,7 @@ fn control_groups(spec: &ContainerSpec) -> io::Result<()> {
 }
 
 fn place(taken: Taken<'_>) -> io::Result<()> {
-    let Mount { target, source, read_only } = taken.mount;
+    let Mount { target, source, read_only, filled } = taken.mount;
     let target = &mount_point(target, taken.is_folder)?;
     match (source, &taken.tree) {
         (MountSource::Memory { size_bytes, mode, executable }, _) => {
@@ -325,6 +328,9 @@ fn place(taken: Taken<'_>) -> io::Result<()> {
             Ok(())
         }
         (MountSource::Bind(_), Some(tree)) => {
+            if *filled && taken.is_folder {
+                fill(Path::new(&format!("/proc/self/fd/{}", tree.as_raw_fd())), target)?;
+            }
             move_to(tree, target)?;
             let kind = fs::metadata(target)?.file_type();
             let mut flags = libc::MOUNT_ATTR_NOSUID;
@@ -338,6 +344,51 @@ fn place(taken: Taken<'_>) -> io::Result<()> {
         }
         (MountSource::Bind(_), None) => Err(io::ErrorKind::InvalidInput.into()),
     }
+}
+
+/// How many files a volume is filled with at most.
+const FILLING: usize = 1_000_000;
+
+/// Copies what is in one folder into another that is empty: files, folders and links, with their
+/// owners and modes. The first has no mounts below it yet.
+fn fill(empty: &Path, full: &Path) -> io::Result<()> {
+    if fs::read_dir(empty)?.next().is_some() {
+        return Ok(());
+    }
+    own_as(&fs::symlink_metadata(full)?, empty)?;
+    let mut left = vec![(full.to_owned(), empty.to_owned())];
+    let mut count = 0;
+    while let Some((from, to)) = left.pop() {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            count += 1;
+            if count > FILLING {
+                return Err(io::Error::other(format!("more than {FILLING} files fill a volume")));
+            }
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            let kind = fs::symlink_metadata(&from)?;
+            if kind.is_symlink() {
+                fs_err::os::unix::fs::symlink(fs::read_link(&from)?, &to)?;
+                fs_err::os::unix::fs::lchown(&to, Some(kind.uid()), Some(kind.gid()))?;
+                continue;
+            } else if kind.is_dir() {
+                fs::create_dir(&to)?;
+                left.push((from, to.clone()));
+            } else if kind.is_file() {
+                fs::copy(&from, &to)?;
+            } else {
+                // Sockets and devices are what programs make, not what they find.
+                continue;
+            }
+            own_as(&kind, &to)?;
+        }
+    }
+    Ok(())
+}
+
+fn own_as(kind: &std::fs::Metadata, path: &Path) -> io::Result<()> {
+    fs_err::os::unix::fs::chown(path, Some(kind.uid()), Some(kind.gid()))?;
+    fs::set_permissions(path, std::fs::Permissions::from_mode(kind.mode() & 0o7777))
 }
 
 /// Covers and protects what tells about the host or changes it.
@@ -376,6 +427,21 @@ pub(super) fn enter_folder(cwd: &Path) -> Result<(), Failed> {
 /// Says whether a file may be run by somebody; a folder may not.
 pub(super) fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+}
+
+/// Returns what a container's `/etc/resolv.conf` says.
+///
+/// # Errors
+/// Where the container has the host's network, and the host's file cannot be read.
+pub fn resolver_file(network: ContainerNetwork) -> io::Result<String> {
+    match network {
+        ContainerNetwork::None => Ok(String::new()),
+        ContainerNetwork::User => Ok(format!("nameserver {RESOLVER}\n")),
+        ContainerNetwork::Host => match fs::read_to_string("/etc/resolv.conf") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            result => result,
+        },
+    }
 }
 
 /// Names a path for a message, which must be valid text.

@@ -62,6 +62,9 @@ pub struct Mount {
     pub source: MountSource,
     /// Whether the container may only read it.
     pub read_only: bool,
+    /// Whether an empty folder first gets what the root file system has at the target, as Docker's
+    /// volumes do.
+    pub filled: bool,
 }
 
 /// What is mounted.

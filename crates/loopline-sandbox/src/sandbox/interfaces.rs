@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 /// The job's address, of a range that RFC 2544 keeps free of real hosts.
 pub(crate) const JOB: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 /// The name server the job sees; the owner answers for it.
-pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
+pub(crate) const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
 /// The job's address where the host has IPv6, of a range that is unique to this use.
 const JOB_V6: Ipv6Addr = Ipv6Addr::new(0xfd6c, 0x6f6f, 0x706c, 0, 0, 0, 0, 2);
 const PREFIX_V6_BITS: u32 = 64;

@@ -248,6 +248,7 @@ fn mounts_are_there_and_links_in_an_image_lead_nowhere_else() {
         target: target.into(),
         source: MountSource::Bind(source),
         read_only,
+        filled: false,
     };
     spec.mounts = vec![
         bind("/data", host.clone(), true),
@@ -256,6 +257,7 @@ fn mounts_are_there_and_links_in_an_image_lead_nowhere_else() {
             target: "/mem".into(),
             source: MountSource::Memory { size_bytes: Some(4096), mode: 0o1777, executable: false },
             read_only: false,
+            filled: false,
         },
         bind("/link/ro", host.clone(), false),
     ];
