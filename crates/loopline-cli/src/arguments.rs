@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use api::{ApiArguments, BackupArguments, CrdsArguments, RestoreArguments};
 pub use crate::commands::container::arguments::ContainerArguments;
+pub use api::{ApiArguments, BackupArguments, CrdsArguments, RestoreArguments};
 
 /// Runs a team's delivery loop from the files its repository already has.
 #[derive(Debug, Parser)]

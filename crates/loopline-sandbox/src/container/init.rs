@@ -11,12 +11,13 @@ use rustix::process::{
 };
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
+use super::mapping;
 use super::process::{self, Refusal};
 use super::root;
 use super::spec::{ContainerNetwork, ContainerSpec};
 use crate::launch::terminal;
 use crate::sandbox::group::Group;
-use crate::sandbox::helper::{clone_apart, map_users};
+use crate::sandbox::helper::clone_apart;
 use crate::sandbox::interfaces;
 use crate::sandbox::owner::pair;
 use crate::sandbox::protocol::{Decoder, Encoder, receive, send};
@@ -87,13 +88,17 @@ pub(super) fn start(
         }
         Some((child, end)) => {
             drop((theirs, streams));
-            let by_root = rustix::process::geteuid().is_root();
-            let started = map_users(child, by_root)
-                .and_then(|()| group.admit(&child.to_string()))
-                .and_then(|()| send(ours.as_fd(), &[], &[]));
-            let heard = started
-                .map_err(|error| fail("set the container up", &error))
-                .and_then(|()| hear(&ours));
+            let started = mapping::map(child).and_then(|note| {
+                group.admit(&child.to_string())?;
+                send(ours.as_fd(), &[], &[])?;
+                Ok(note)
+            });
+            let heard =
+                started.map_err(|error| fail("set the container up", &error)).and_then(|note| {
+                    let mut heard = hear(&ours)?;
+                    heard.notes.extend(note);
+                    Ok(heard)
+                });
             let pid = Pid::from_raw(child).ok_or_else(|| {
                 fail("create the container's namespaces", &io::ErrorKind::InvalidData.into())
             })?;

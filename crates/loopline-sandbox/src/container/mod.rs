@@ -12,6 +12,7 @@ mod health;
 mod init;
 mod join;
 mod log;
+mod mapping;
 mod ports;
 mod process;
 mod root;

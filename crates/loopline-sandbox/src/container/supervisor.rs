@@ -130,7 +130,12 @@ impl Supervisor {
         let mut init = init::start(&self.start.spec, &mut group, streams)?;
         let tunnel = init.tunnel.take();
         if tunnel.is_some() || !published.is_empty() {
-            self.uplink = Some(carry(tunnel, published, init.pid).map_err(fail)?);
+            match carry(tunnel, published, init.pid) {
+                Ok(process) => self.uplink = Some(process),
+                // A program that has ended already needs no network.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(fail(error)),
+            }
         }
         if let Some(terminal) = &init.terminal {
             let ours = terminal.try_clone().map_err(fail)?;

@@ -1,0 +1,7 @@
+//! Containers of real images, made from Debian's static busybox.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod containers;
+
+loopline_sandbox::run_helper_in_tests!();
