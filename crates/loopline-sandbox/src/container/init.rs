@@ -195,9 +195,6 @@ fn become_program(
     socket: &OwnedFd,
     streams: Streams,
 ) -> Result<i32, Refusal> {
-    // Nothing that will run inside may look into this process or get hold of its binary.
-    let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    step(hidden, || "hide from the container".to_owned())?;
     process::survive_terminals();
     let ends_with_supervisor = set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     step(ends_with_supervisor, || "prepare to end with the supervisor".to_owned())?;
@@ -205,6 +202,9 @@ fn become_program(
     if step(receive(socket.as_fd()), || "wait for the supervisor".to_owned())?.is_none() {
         return Ok(125);
     }
+    // Nothing that will run inside may look into this process or get hold of its binary.
+    let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    step(hidden, || "hide from the container".to_owned())?;
     // SAFETY: this namespace says how control groups are shown; nothing in this process relies on
     // it.
     step(unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) }, || {

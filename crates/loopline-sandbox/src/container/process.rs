@@ -170,9 +170,15 @@ pub(super) fn prepare(config: &ProcessConfig) -> Result<Ready, Refusal> {
 
 /// Gives up what the process shall not have, and becomes the program. Returns only what went wrong.
 pub(super) fn execute(ready: Ready, config: &ProcessConfig, privileged: bool) -> Refusal {
-    if let Err(failed) =
-        step(drop_privileges(&ready.user, config, privileged), || "drop privileges".to_owned())
-    {
+    let dropped = step(forgo(config, privileged), || "drop privileges".to_owned())
+        .and_then(|kept| {
+            step(become_user(&ready.user, kept), || match ready.user.uid {
+                0 => "become root".to_owned(),
+                uid => format!("become user {uid}, which this machine's /etc/subuid must allow"),
+            })
+        })
+        .and_then(|()| step(shut(config), || "drop privileges".to_owned()));
+    if let Err(failed) = dropped {
         return failed.into();
     }
     // SAFETY: sets dispositions; what the supervisor ignores the program must not.
@@ -270,7 +276,8 @@ fn limit(name: &str, soft: u64, hard: u64) -> io::Result<()> {
     Err(io::Error::last_os_error())
 }
 
-fn drop_privileges(user: &User, config: &ProcessConfig, privileged: bool) -> io::Result<()> {
+/// Gives up for good the capabilities that nothing in the container shall have. Returns the others.
+fn forgo(config: &ProcessConfig, privileged: bool) -> io::Result<CapabilitySet> {
     let mut kept = CapabilitySet::empty();
     for (number, name) in CAPABILITIES.iter().enumerate() {
         if privileged || config.capabilities.iter().any(|it| it == name) {
@@ -292,6 +299,10 @@ fn drop_privileges(user: &User, config: &ProcessConfig, privileged: bool) -> io:
         }
     }
     clear_ambient_capability_set()?;
+    Ok(kept)
+}
+
+fn become_user(user: &User, kept: CapabilitySet) -> io::Result<()> {
     let groups: Vec<Gid> = user.groups.iter().map(|it| Gid::from_raw(*it)).collect();
     match set_thread_groups(&groups) {
         // Without subordinate groups nobody may set any, and has none to lose.
@@ -304,7 +315,12 @@ fn drop_privileges(user: &User, config: &ProcessConfig, privileged: bool) -> io:
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     let has = if user.uid == 0 { kept } else { CapabilitySet::empty() };
     let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: has, permitted: has, inheritable: none })?;
+    let sets = CapabilitySets { effective: has, permitted: has, inheritable: none };
+    Ok(set_capabilities(None, sets)?)
+}
+
+/// The last things before the program.
+fn shut(config: &ProcessConfig) -> io::Result<()> {
     if config.no_new_privileges {
         set_no_new_privs(true)?;
         if config.filtered {
