@@ -1,5 +1,5 @@
 //! Controllers that every Kubernetes API needs: garbage collection, namespaces, service accounts,
-//! old events.
+//! old events, aggregated roles.
 //!
 //! They see a `kube::Client` and nothing of where it leads. [`run`] runs all of them until it is
 //! told to stop.
@@ -9,6 +9,7 @@ mod events;
 pub mod garbage;
 mod namespaces;
 mod resources;
+mod roles;
 
 use kube::Client;
 use loopline_clock::Clock;
@@ -33,7 +34,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) {
             garbage::run(client.clone()),
             namespaces::run(client.clone(), clock.clone()),
             accounts::run(client.clone(), authority),
-            events::run(client, clock),
+            events::run(client.clone(), clock),
+            roles::run(client),
         )
     };
     tokio::select! {

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod authentication;
+mod controllers;
 mod escalation;
 pub mod folder;
 mod impersonation;

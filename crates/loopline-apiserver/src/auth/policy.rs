@@ -155,7 +155,7 @@ fn completed(stored: &Value, wanted: &Value) -> Option<Value> {
 
 /// Returns the built-in bindings: name, cluster role, kind of the subject, subject.
 fn bindings() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
-    vec![
+    let mut bindings = vec![
         ("cluster-admin", "cluster-admin", "Group", MASTERS),
         ("system:discovery", "system:discovery", "Group", AUTHENTICATED),
         ("system:basic-user", "system:basic-user", "Group", AUTHENTICATED),
@@ -176,5 +176,9 @@ fn bindings() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
             "system:kube-controller-manager",
         ),
         ("system:kube-scheduler", "system:kube-scheduler", "User", "system:kube-scheduler"),
-    ]
+    ];
+    bindings.extend(super::controllers::roles().filter_map(|(name, _)| {
+        super::controllers::account(name).map(|account| (name, name, "ServiceAccount", account))
+    }));
+    bindings
 }

@@ -32,6 +32,7 @@ pub(super) fn roles() -> Vec<Role> {
     let mut roles = for_people();
     roles.extend(for_everybody());
     roles.extend(for_components());
+    roles.extend(super::controllers::roles().map(|(name, rules)| plain(name, rules)));
     roles
 }
 

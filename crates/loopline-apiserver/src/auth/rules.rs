@@ -56,6 +56,13 @@ impl Rule {
         }
     }
 
+    /// Narrows the rule to objects of these names.
+    #[must_use]
+    pub fn named(mut self, names: &[&str]) -> Self {
+        self.resource_names = owned(names);
+        self
+    }
+
     /// Returns a rule about paths.
     pub fn paths(paths: &[&str], verbs: &[&str]) -> Self {
         Self { verbs: owned(verbs), non_resource_urls: owned(paths), ..Self::default() }

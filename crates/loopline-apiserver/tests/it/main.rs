@@ -20,6 +20,7 @@ mod quotas;
 mod rbac;
 mod refusals;
 mod services;
+mod slow;
 mod streams;
 mod support;
 mod webhooks;

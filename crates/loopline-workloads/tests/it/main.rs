@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use loopline_apiserver::{Options, Server};
@@ -220,5 +221,44 @@ fn namespaces_are_furnished_and_emptied() {
         .await;
         let left = maps.list(&ListParams::default()).await.unwrap();
         assert_eq!(left.items.len(), 0);
+    });
+}
+
+#[test]
+fn aggregated_roles_say_what_they_allow() {
+    with_controllers(|client| async move {
+        let roles: Api<ClusterRole> = Api::all(client);
+        let holds = async |role: &str, resource: &str| {
+            let rules = roles.get(role).await.unwrap().rules.unwrap_or_default();
+            rules.iter().any(|rule| {
+                rule.resources.iter().flatten().any(|one| one == resource)
+                    && rule.verbs.iter().any(|verb| verb == "get" || verb == "list")
+            })
+        };
+        // Through two others: what one views, one edits, and administrates.
+        until("the built-in roles have their rules", || holds("admin", "configmaps")).await;
+        assert!(!holds("view", "secrets").await && !holds("view", "toys").await);
+        let mut part: ClusterRole = serde_json::from_value(json!({
+            "metadata": {
+                "name": "toys", "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"},
+            },
+            "rules": [
+                {"apiGroups": ["example.com"], "resources": ["toys"], "verbs": ["get", "list"]},
+            ],
+        }))
+        .unwrap();
+        part = roles.create(&PostParams::default(), &part).await.unwrap();
+        for role in ["view", "edit", "admin"] {
+            until("the new rule arrives", || holds(role, "toys")).await;
+        }
+        let view = roles.get("view").await.unwrap();
+        let managers = view.managed_fields().iter().filter_map(|entry| entry.manager.as_deref());
+        assert!(managers.into_iter().any(|one| one == "clusterrole-aggregation-controller"));
+        // By hand nothing is added to it, and what goes, goes.
+        let by_hand = Patch::Merge(json!({"rules": []}));
+        roles.patch("view", &PatchParams::default(), &by_hand).await.unwrap();
+        until("the rules come back", || holds("view", "toys")).await;
+        roles.delete(&part.name_any(), &DeleteParams::default()).await.unwrap();
+        until("the rule goes", || async { !holds("admin", "toys").await }).await;
     });
 }
