@@ -58,7 +58,7 @@ pub enum Command {
     Crds(CrdsArguments),
     /// Run, list and stop containers
     Container(ContainerArguments),
-    /// Check the repository's workflows
+    /// Check the repository's workflows, actions and Dockerfiles
     Check(CheckArguments),
     /// Explain the code of an error or rule
     Explain(ExplainArguments),

@@ -6,10 +6,12 @@
 //!
 //! [`Piece`]: tree::Piece
 
+pub mod check;
 pub mod ignore;
 pub mod instruction;
 pub mod mount;
 pub mod parse;
+pub mod platform;
 pub mod tree;
 pub mod word;
 

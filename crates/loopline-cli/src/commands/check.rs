@@ -1,8 +1,9 @@
-//! `loopline check`: mistakes in workflows and actions, before they run.
+//! `loopline check`: mistakes in workflows, actions and Dockerfiles, before they run.
 
 use std::path::{Path, PathBuf};
 
 use loopline_diagnostic::{Diagnostic, Severity, render, rule_set};
+use loopline_formats::dockerfile;
 use loopline_source::{FileTree as _, SourceFile};
 use loopline_store::FolderTree;
 use loopline_workflow::github::check;
@@ -19,6 +20,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &CheckArguments) -> Outcome 
         arguments.paths.clone()
     };
     let mut findings = Vec::new();
+    let mut failed = false;
     let mut checked = 0;
     for path in &paths {
         let path = fs_err::canonicalize(path)?;
@@ -29,7 +31,9 @@ pub(crate) fn run(context: &Context<'_>, arguments: &CheckArguments) -> Outcome 
             if path.is_dir() { known(&tree, &relative)? } else { vec![relative.into_owned()] };
         for file in files {
             checked += 1;
-            findings.extend(check_file(&tree, &file));
+            let report = check_one(&tree, &file);
+            failed |= report.failed;
+            findings.extend(report.findings);
         }
     }
     let format = if printer.json && arguments.format == Format::Text {
@@ -46,7 +50,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &CheckArguments) -> Outcome 
                 printer.out(render::text(&findings, &options).trim_end());
             }
             if checked == 0 {
-                printer.err("no workflows or actions here");
+                printer.err("no workflows, actions or Dockerfiles here");
                 printer.err("hint: `loopline check PATH` checks one file or folder");
             } else {
                 let files = if checked == 1 { "file" } else { "files" };
@@ -54,7 +58,6 @@ pub(crate) fn run(context: &Context<'_>, arguments: &CheckArguments) -> Outcome 
             }
         }
     }
-    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if failed { Status::Failed } else { Status::Ok })
 }
 
@@ -69,7 +72,7 @@ fn root_of(path: &Path) -> PathBuf {
         .to_path_buf()
 }
 
-/// Returns the workflows and actions below `folder`. Workflows of repositories inside this one
+/// Returns the workflows, actions and Dockerfiles below `folder`. Workflows of repositories inside this one
 /// count too.
 fn known(tree: &FolderTree, folder: &str) -> Result<Vec<String>, CommandError> {
     let files = tree.list(folder).map_err(|error| CommandError::usage(error.to_string()))?;
@@ -78,6 +81,7 @@ fn known(tree: &FolderTree, folder: &str) -> Result<Vec<String>, CommandError> {
         .filter(|path| {
             !path.split('/').any(|part| part == "node_modules" || part == "target")
                 && (is_action(path)
+                    || is_dockerfile(path)
                     || (path.ends_with(".yml") || path.ends_with(".yaml"))
                         && path
                             .rsplit_once('/')
@@ -90,7 +94,38 @@ fn is_action(path: &str) -> bool {
     matches!(path.rsplit('/').next(), Some("action.yml" | "action.yaml"))
 }
 
+/// What a Dockerfile's name ends with when it is a template or a note, and no Dockerfile yet.
+const NOT_DOCKERFILES: [&str; 9] =
+    ["dockerignore", "j2", "tmpl", "tpl", "template", "erb", "md", "orig", "bak"];
+
+/// Returns whether `path` is named like a Dockerfile: `Dockerfile`, `Dockerfile.NAME`,
+/// `NAME.dockerfile`, and `Containerfile` in the same ways.
+fn is_dockerfile(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or("");
+    let (first, last) = (name.split('.').next(), name.rsplit('.').next());
+    if last.is_some_and(|last| NOT_DOCKERFILES.contains(&last)) {
+        return false;
+    }
+    // Only the whole name may be in small letters in front: `dockerfile.rs` is something else.
+    first.is_some_and(|first| matches!(first, "Dockerfile" | "Containerfile"))
+        || last.is_some_and(|last| {
+            ["dockerfile", "containerfile"].iter().any(|word| last.eq_ignore_ascii_case(word))
+        })
+}
+
 /// Checks one file of `tree`.
+fn check_one(tree: &FolderTree, path: &str) -> dockerfile::check::Report {
+    if is_dockerfile(path)
+        && let Ok(text) = tree.read(path)
+    {
+        return dockerfile::check::dockerfile(&SourceFile::new(path, text), tree);
+    }
+    let findings = check_file(tree, path);
+    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    dockerfile::check::Report { findings, failed }
+}
+
+/// Checks one workflow or action of `tree`.
 pub(crate) fn check_file(tree: &FolderTree, path: &str) -> Vec<Diagnostic> {
     let text = match tree.read(path) {
         Ok(text) => text,
@@ -111,5 +146,37 @@ pub(crate) fn check_file(tree: &FolderTree, path: &str) -> Vec<Diagnostic> {
         check::action(&file, tree, &check::Options::default())
     } else {
         check::workflow(&file, tree, &check::Options::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dockerfiles_are_known_by_their_names() {
+        for path in [
+            "Dockerfile",
+            "a/Dockerfile",
+            "Dockerfile.dev",
+            "app.Dockerfile",
+            "a/app.dockerfile",
+            "Containerfile",
+            "Containerfile.prod",
+            "dockerfile",
+        ] {
+            assert!(is_dockerfile(path), "{path}");
+        }
+        for path in [
+            "Dockerfile.dockerignore",
+            "Dockerfile.j2",
+            "Dockerfiles/a",
+            "docker.file",
+            "dockerfile.rs",
+            "Dockerfile/x.yml",
+            "myDockerfile",
+        ] {
+            assert!(!is_dockerfile(path), "{path}");
+        }
     }
 }

@@ -19,6 +19,8 @@ use super::tree::{
 pub const MAX_LINE_BYTES: usize = 65_535;
 /// The largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
+/// The most instructions of one file.
+pub const MAX_INSTRUCTIONS: usize = 10_000;
 /// The most problems kept; what comes after is more of the same.
 pub const MAX_PROBLEMS: usize = 1_000;
 /// How deep `ONBUILD` may stand in `ONBUILD` before reading stops. Even two are refused later.
@@ -48,6 +50,9 @@ pub enum ProblemKind {
     /// The file is larger than [`MAX_FILE_BYTES`].
     #[error("dockerfile greater than max allowed size of {MAX_FILE_BYTES}")]
     FileTooLarge,
+    /// There are more instructions than [`MAX_INSTRUCTIONS`].
+    #[error("more than {MAX_INSTRUCTIONS} instructions")]
+    TooManyInstructions,
     /// A directive stands twice.
     #[error("only one {0} parser directive can be used")]
     DirectiveTwice(&'static str),
@@ -141,6 +146,12 @@ impl<'a> Parser<'a> {
             self.piece(PieceKind::Mark, 0, self.at);
         }
         while let Some(line) = self.next_line() {
+            if self.out.instructions.len() >= MAX_INSTRUCTIONS {
+                let span = Span::new(offset(line.start), offset(line.end));
+                self.problem(span, self.line, ProblemKind::TooManyInstructions);
+                self.piece(PieceKind::Code, line.start, self.text.len());
+                break;
+            }
             self.first_line(&line);
         }
         if self.out.instructions.is_empty() && self.problems.is_empty() {

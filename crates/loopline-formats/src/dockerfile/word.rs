@@ -8,7 +8,7 @@
 //! let variables = BTreeMap::from([("FILE".to_owned(), "app.tar.gz".to_owned())]);
 //! let expanded = Lexer::new('\\').expand("/opt/${FILE%%.*}-${TAG:-latest}", &variables)?;
 //! assert_eq!(expanded.text, "/opt/app-latest");
-//! assert_eq!(expanded.missing.into_iter().collect::<Vec<_>>(), ["TAG"]);
+//! assert_eq!(expanded.used.into_iter().collect::<Vec<_>>(), ["FILE"]);
 //! # Ok::<(), loopline_formats::dockerfile::word::Error>(())
 //! ```
 
@@ -115,7 +115,7 @@ pub struct Expanded {
     pub words: Vec<String>,
     /// The variables that were used and set.
     pub used: BTreeSet<String>,
-    /// The variables that were used and not set.
+    /// The variables that were used and not set, where the word does not say what then.
     pub missing: BTreeSet<String>,
 }
 
@@ -386,7 +386,11 @@ impl Scan<'_> {
     ) -> Result<String, ErrorKind> {
         let raw = matches!(modifier, Some('#' | '%'));
         let (word, _) = self.until(Some('}'), raw)?;
+        let known = self.missing.contains(name);
         let value = self.value(name)?;
+        if matches!(modifier, Some('-' | '+')) && !known {
+            self.missing.remove(name);
+        }
         let written = || format!("{}{}", if colon { ":" } else { "" }, shown(modifier));
         if value.is_none() && self.lexer.keep_unset {
             return Ok(format!("${{{name}{}{word}}}", written()));

@@ -1,6 +1,8 @@
 //! Tests of the Dockerfile.
 
+mod check;
 mod fuzz;
+mod hadolint;
 mod instructions;
 mod lossless;
 mod parser;
@@ -10,9 +12,9 @@ use loopline_source::SourceFile;
 
 /// Dockerfiles whose pieces the made-up inputs are put together from.
 pub(crate) const SEEDS: [&str; 3] = [
-    include_str!("dockerfile/everything.Dockerfile"),
-    include_str!("dockerfile/windows.Dockerfile"),
-    include_str!("dockerfile/hostile.Dockerfile"),
+    include_str!("dockerfile/everything.txt"),
+    include_str!("dockerfile/windows.txt"),
+    include_str!("dockerfile/hostile.txt"),
 ];
 
 pub(crate) fn read(text: &str) -> Parsed {

@@ -1,8 +1,10 @@
 //! The tree holds every byte of the text, whatever the text is.
 
-use bolero::check;
-use loopline_formats::dockerfile::instruction;
+use bolero::check as fuzz;
 use loopline_formats::dockerfile::tree::{Arguments, Instruction, PieceKind, Word};
+use loopline_formats::dockerfile::{check, instruction};
+
+use loopline_source::MemoryTree;
 
 use super::{SEEDS, read};
 
@@ -14,6 +16,7 @@ pub(crate) fn prove(text: &str) {
     let parsed = read(text);
     let tree = parsed.dockerfile;
     let _ = instruction::read(&tree);
+    let _ = check::dockerfile(&tree.file, &MemoryTree::new());
     let mut at = 0;
     for piece in &tree.pieces {
         assert_eq!(piece.span.start, at, "no gap, no overlap: {text:?}");
@@ -91,7 +94,7 @@ fn seeds_are_kept() {
 /// Real files with bytes removed, put in and moved.
 #[test]
 fn mutated_files_are_kept() {
-    check!().with_iterations(ITERATIONS).with_max_len(64).for_each(|input: &[u8]| {
+    fuzz!().with_iterations(ITERATIONS).with_max_len(64).for_each(|input: &[u8]| {
         let Some((seed, edits)) = input.split_first() else { return };
         let mut text = SEEDS[usize::from(*seed) % SEEDS.len()].as_bytes().to_vec();
         for edit in edits.chunks_exact(3) {
