@@ -17,6 +17,7 @@ const MAX_DEPTH: usize = 24;
 
 static FILES: &[(&str, &str)] = &[
     ("argo.yaml", include_str!("../data/crds/argo.yaml")),
+    ("certificates.yaml", include_str!("../data/crds/certificates.yaml")),
     ("delivery.yaml", include_str!("../data/crds/delivery.yaml")),
     ("platform.yaml", include_str!("../data/crds/platform.yaml")),
 ];
