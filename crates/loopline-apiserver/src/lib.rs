@@ -3,6 +3,9 @@
 //! A [`Server`] answers requests (see [`http`]) of any transport: [`Server::client`] gives a
 //! `kube::Client` that reaches it without a socket, [`serve`] listens on addresses. It keeps its
 //! objects in an `ObjectStore`; what changes or refuses writes are steps of [`admission`].
+//!
+//! Any kube-rs project can test against it in the same process, with `Options::ephemeral`:
+//! `examples/controller` of the repository is a controller of ten lines with its test.
 
 pub mod admission;
 pub mod allocate;
