@@ -1,6 +1,7 @@
 //! The command line's grammar.
 
 mod api;
+mod objects;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use crate::commands::container::arguments::ContainerArguments;
 pub use api::{ApiArguments, BackupArguments, CrdsArguments, RestoreArguments};
+pub use objects::{
+    ApplyArguments, Cascade, ClusterArguments, DeleteArguments, DiffArguments, FileArguments,
+    GetArguments, MergeArguments, WaitArguments,
+};
 
 /// Runs a team's delivery loop from the files its repository already has.
 #[derive(Debug, Parser)]
@@ -50,6 +55,16 @@ pub enum Command {
     Eval(EvalArguments),
     /// Serve the Kubernetes API on this machine
     Api(ApiArguments),
+    /// Make objects of a Kubernetes API what documents say
+    Apply(Box<ApplyArguments>),
+    /// Show objects of a Kubernetes API
+    Get(Box<GetArguments>),
+    /// Delete objects of a Kubernetes API
+    Delete(Box<DeleteArguments>),
+    /// Show what applying documents would change
+    Diff(Box<DiffArguments>),
+    /// Wait until objects are there, gone, or in a condition
+    Wait(Box<WaitArguments>),
     /// Write a snapshot of the API's objects, whether it runs or not
     Backup(BackupArguments),
     /// Put a snapshot in the place of the API's objects

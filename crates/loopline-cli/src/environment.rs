@@ -31,6 +31,7 @@ variables! {
     HOME = "HOME": "The user's home folder.";
     ACTIONS = "LOOPLINE_ACTIONS": "A folder of action repositories (OWNER/NAME) to use first.";
     ACTIONS_URL = "LOOPLINE_ACTIONS_URL": "The server actions are fetched from, instead of https://github.com.";
+    KUBECONFIG = "KUBECONFIG": "Where the Kubernetes API is that `apply`, `get`, `delete`, `diff` and `wait` talk to.";
     OFFLINE = "LOOPLINE_OFFLINE": "Never use the network, as --offline does, when set to 1.";
     NO_COLOR = "NO_COLOR": "No colours when set.";
     CLICOLOR_FORCE = "CLICOLOR_FORCE": "Colours also without a terminal, when not 0.";

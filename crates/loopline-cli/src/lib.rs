@@ -4,6 +4,7 @@
 //! crate below, and prints what that returns. Nothing else in the workspace prints.
 
 pub mod arguments;
+mod cluster;
 mod commands;
 pub mod environment;
 mod error;
@@ -11,6 +12,7 @@ mod live;
 mod manifests;
 mod markers;
 mod printer;
+mod show;
 mod terminal;
 
 use std::process::ExitCode;

@@ -45,6 +45,19 @@ pub(crate) struct Document {
     pub(crate) place: String,
 }
 
+impl Document {
+    /// Returns its kind.
+    pub(crate) fn kind(&self) -> &str {
+        self.object["kind"].as_str().unwrap_or_default()
+    }
+
+    /// Returns its group and its version.
+    pub(crate) fn group_version(&self) -> (&str, &str) {
+        let version = self.object["apiVersion"].as_str().unwrap_or_default();
+        version.rsplit_once('/').unwrap_or(("", version))
+    }
+}
+
 /// Reads all documents, in the order of the files' names.
 ///
 /// # Errors

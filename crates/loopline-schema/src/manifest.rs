@@ -71,6 +71,11 @@ pub fn from_yaml(file: &SourceFile) -> Result<Vec<Manifest>, ManifestError> {
     Ok(manifests)
 }
 
+/// Returns whether a text is a string where it stands in YAML without quotes.
+pub fn is_plain_string(text: &str) -> bool {
+    text != "<<" && text != "=" && matches!(plain(text), Value::String(_))
+}
+
 /// Turns a YAML node into a JSON value.
 fn convert(node: &Node, path: &str, duplicates: &mut Vec<String>) -> Result<Value, ManifestError> {
     if let Some(items) = node.as_sequence() {

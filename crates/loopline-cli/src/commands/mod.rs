@@ -13,6 +13,7 @@ mod eval;
 mod explain;
 mod inventory;
 mod logs;
+mod objects;
 mod open;
 mod prune;
 mod run;
@@ -42,6 +43,11 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
     }
     match arguments.command {
         Some(Command::Api(arguments)) => api::run(context, &arguments),
+        Some(Command::Apply(arguments)) => objects::apply::run(context, &arguments),
+        Some(Command::Get(arguments)) => objects::get::run(context, &arguments),
+        Some(Command::Delete(arguments)) => objects::delete::run(context, &arguments),
+        Some(Command::Diff(arguments)) => objects::diff::run(context, &arguments),
+        Some(Command::Wait(arguments)) => objects::wait::run(context, &arguments),
         Some(Command::Backup(arguments)) => backup::run(context, &arguments),
         Some(Command::Restore(arguments)) => backup::restore(context, &arguments),
         Some(Command::Crds(arguments)) => crds::run(context, &arguments),

@@ -59,7 +59,8 @@ impl Place {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).unwrap();
-        let kubeconfig = said["kubeconfig"].as_str().unwrap().into();
+        let Some(kubeconfig) = said["kubeconfig"].as_str() else { panic!("{said}") };
+        let kubeconfig = kubeconfig.into();
         Running { child, out, kubeconfig }
     }
 }

@@ -8,3 +8,4 @@ mod negative;
 mod remote;
 mod repository;
 mod samples;
+mod verbs;
