@@ -48,6 +48,10 @@ fn cli() -> String {
     for sub in command.get_subcommands_mut().filter(|sub| !sub.is_hide_set()) {
         let name = format!("loopline {}", sub.get_name());
         add(&name, sub.render_long_help().to_string());
+        for inner in sub.get_subcommands_mut().filter(|inner| !inner.is_hide_set()) {
+            let name = format!("{name} {}", inner.get_name());
+            add(&name, inner.render_long_help().to_string());
+        }
     }
     text
 }

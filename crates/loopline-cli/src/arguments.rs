@@ -1,6 +1,7 @@
 //! The command line's grammar.
 
 mod api;
+mod image;
 mod objects;
 
 use std::path::PathBuf;
@@ -9,6 +10,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use crate::commands::container::arguments::ContainerArguments;
 pub use api::{ApiArguments, BackupArguments, CrdsArguments, RestoreArguments};
+pub use image::{
+    ImageAliasArguments, ImageArguments, ImageCommand, ImageHistoryArguments, ImageImportArguments,
+    ImageInspectArguments, ImageListArguments, ImageLoadArguments, ImagePruneArguments,
+    ImagePullArguments, ImagePushArguments, ImageRmArguments, ImageSaveArguments,
+    ImageTagArguments, LayerCompression, RegistryAccess, RegistryArguments, SaveFormat,
+};
 pub use objects::{
     ApplyArguments, Cascade, ClusterArguments, DeleteArguments, DiffArguments, FileArguments,
     GetArguments, MergeArguments, WaitArguments,
@@ -73,11 +80,15 @@ pub enum Command {
     Crds(CrdsArguments),
     /// Run, list and stop containers
     Container(ContainerArguments),
+    /// Keep images: fetch, send, take in and write them
+    Image(ImageArguments),
+    /// Serve a registry of images
+    Registry(Box<RegistryArguments>),
     /// Check the repository's workflows, actions and Dockerfiles
     Check(CheckArguments),
     /// Explain the code of an error or rule
     Explain(ExplainArguments),
-    /// Remove old runs, artifacts, caches, actions and toolchains
+    /// Remove old runs, artifacts, caches, actions, toolchains and unused layers
     Prune(PruneArguments),
     /// Show what this machine can do
     Doctor,

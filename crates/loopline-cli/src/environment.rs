@@ -39,6 +39,8 @@ variables! {
     TERM = "TERM": "The terminal; `dumb` has no colours and no live region.";
     SHELL = "SHELL": "The shell that `loopline shell` opens.";
     PATH = "PATH": "Where steps find programs.";
+    DOCKER_CONFIG = "DOCKER_CONFIG": "The folder of Docker's config.json, which has the logins of registries, instead of ~/.docker.";
+    SOURCE_DATE_EPOCH = "SOURCE_DATE_EPOCH": "When images are said to be made, in seconds since 1970, instead of now.";
     USER = "USER": "The actor of a run, where git names none.";
 }
 

@@ -118,6 +118,95 @@ impl From<loopline_runner::services::storage::StorageError> for CommandError {
     }
 }
 
+impl From<loopline_image::store::StoreError> for CommandError {
+    fn from(error: loopline_image::store::StoreError) -> Self {
+        use loopline_image::store::StoreError;
+        let message = chain(&error);
+        match error {
+            StoreError::Io(error) => error.into(),
+            StoreError::NoImage(name) => Self::usage(message)
+                .hint(format!("`loopline image pull {name}` fetches it from its registry"))
+                .hint("`loopline image load FILE` takes in what `docker save` wrote, `loopline image import FILE NAME` a root file system")
+                .hint(format!("`loopline image alias {name} OTHER` lets an image that is here stand in for it")),
+            StoreError::Ambiguous(_) => {
+                Self::usage(message).hint("`loopline image ls` lists the images; give more digits")
+            }
+            StoreError::Platform { .. } => {
+                Self::usage(message).hint("--platform OS/ARCH chooses another one")
+            }
+            StoreError::Newer { .. } => Self::usage(message).hint(
+                "use the newer Loopline, or another folder: `LOOPLINE_DATA=DIR loopline ...`",
+            ),
+            StoreError::BadReference(_) | StoreError::AliasLoop(_) => Self::usage(message),
+            StoreError::NoBlob(_) => {
+                Self::new(Class::Failed, message).hint("pull, load or build the image again")
+            }
+            _ => Self::new(Class::Failed, message),
+        }
+    }
+}
+
+impl From<loopline_image::archive::ArchiveError> for CommandError {
+    fn from(error: loopline_image::archive::ArchiveError) -> Self {
+        use loopline_image::archive::ArchiveError;
+        let message = chain(&error);
+        match error {
+            ArchiveError::Store(error) => error.into(),
+            ArchiveError::Io(error) => error.into(),
+            ArchiveError::NoImage { path } => Self::usage(message).hint(format!(
+                "`loopline image import {path} NAME` makes an image of a root file system"
+            )),
+            _ => Self::usage(message),
+        }
+    }
+}
+
+impl From<loopline_image::registry::client::RegistryError> for CommandError {
+    fn from(error: loopline_image::registry::client::RegistryError) -> Self {
+        use loopline_image::registry::client::Cause;
+        use loopline_image::store::StoreError;
+        let message = chain(&error);
+        let registry = &error.registry;
+        match *error.cause {
+            Cause::Unauthorized { .. } => Self::new(Class::Permission, message).hint(format!(
+                "`docker login {registry}`, `podman login --authfile ~/.docker/config.json \
+                 {registry}` or `skopeo login` keeps a login where it is looked for"
+            )),
+            Cause::Connect { .. } => Self::new(Class::Failed, message).hint(
+                "without a network, `loopline image load FILE` takes in what another machine saved",
+            ),
+            Cause::Store(StoreError::NoImage(_) | StoreError::Platform { .. }) => {
+                Self::usage(message)
+            }
+            Cause::Address { .. } | Cause::Config(_) => Self::usage(message),
+            _ => Self::new(Class::Failed, message),
+        }
+    }
+}
+
+impl From<loopline_image::reference::BadReference> for CommandError {
+    fn from(error: loopline_image::reference::BadReference) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<loopline_image::platform::BadPlatform> for CommandError {
+    fn from(error: loopline_image::platform::BadPlatform) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+/// Returns an error and what caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
 impl From<loopline_store::FolderError> for CommandError {
     fn from(error: loopline_store::FolderError) -> Self {
         use loopline_store::FolderError;

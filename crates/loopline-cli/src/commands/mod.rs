@@ -11,11 +11,13 @@ mod crds;
 mod doctor;
 mod eval;
 mod explain;
+mod image;
 mod inventory;
 mod logs;
 mod objects;
 mod open;
 mod prune;
+mod registry;
 mod run;
 mod runs;
 mod shell;
@@ -61,6 +63,8 @@ pub(crate) fn dispatch(context: &Context<'_>, arguments: Arguments) -> Outcome {
         Some(Command::Prune(arguments)) => prune::run(context, &arguments),
         Some(Command::Doctor) => doctor::run(context),
         Some(Command::Completions(arguments)) => completions::run(context, &arguments),
+        Some(Command::Image(arguments)) => image::run(context, arguments.command),
+        Some(Command::Registry(arguments)) => registry::run(context, &arguments),
         Some(Command::Check(arguments)) => check::run(context, &arguments),
         Some(Command::Shell(arguments)) => shell::run(context, &arguments),
         Some(Command::Run(arguments)) => run::run(context, &arguments),

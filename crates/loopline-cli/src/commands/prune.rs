@@ -9,9 +9,9 @@ use loopline_store::{Area, Policy};
 use loopline_units::show_bytes;
 use serde_json::json;
 
-use super::{Context, Outcome, open};
+use super::{Context, Outcome, image, open};
 use crate::arguments::PruneArguments;
-use crate::error::Status;
+use crate::error::{CommandError, Status};
 
 pub(crate) fn run(context: &Context<'_>, arguments: &PruneArguments) -> Outcome {
     let printer = context.printer;
@@ -59,5 +59,38 @@ pub(crate) fn run(context: &Context<'_>, arguments: &PruneArguments) -> Outcome 
             show_bytes(removed.bytes),
         ));
     }
+    prune_images(context, &data, arguments)?;
     Ok(Status::Ok)
+}
+
+/// Removes what no image's name leads to; names are for `loopline image` to remove.
+fn prune_images(
+    context: &Context<'_>,
+    data: &loopline_store::DataFolder,
+    arguments: &PruneArguments,
+) -> Result<(), CommandError> {
+    if arguments.dry_run || !data.root().join(image::FOLDER).exists() {
+        return Ok(());
+    }
+    let store = image::store()?;
+    let collected = store.collect()?;
+    let names = store.names()?.len();
+    if context.printer.json {
+        context.printer.json(&json!({
+            "schema": "loopline.prune/v1",
+            "area": image::FOLDER,
+            "entries": names,
+            "removed_entries": collected.blobs + collected.layers,
+            "removed_bytes": collected.bytes,
+        }));
+    } else {
+        context.printer.out(&format!(
+            "{:<10} {names:>5} kept, {:>9}   {:>5} removed, {:>9}",
+            image::FOLDER,
+            "",
+            collected.blobs + collected.layers,
+            show_bytes(collected.bytes),
+        ));
+    }
+    Ok(())
 }

@@ -3,9 +3,11 @@
 
 mod import;
 mod load;
+mod save;
 
 pub use import::{ImportOptions, import};
 pub use load::{Loaded, load};
+pub use save::{Form, save, save_layout};
 
 use std::io;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde_json::Value;
 
-use super::{Item, Lease, Store, StoreError};
+use super::{Item, Lease, Store, StoreError, Target};
 use crate::digest::Digest;
 use crate::document;
 use crate::layer::{Form, PackOptions, pack};
@@ -15,6 +15,8 @@ use crate::reference::Reference;
 
 /// How deep indexes may lead to indexes.
 const MAX_INDEXES: usize = 4;
+/// The fewest digits that stand for an identifier.
+const MIN_DIGITS: usize = 4;
 
 /// An image for one platform.
 #[derive(Clone, Debug)]
@@ -150,6 +152,47 @@ impl Store {
         }
         let why = format!("more than {MAX_INDEXES} indexes lead to each other");
         Err(StoreError::Document { what: "index", digest, why })
+    }
+
+    /// Returns the name that `text` means: a reference that is known here, or the beginning of
+    /// an image's identifier or digest.
+    ///
+    /// # Errors
+    /// [`StoreError::NoImage`]; [`StoreError::Ambiguous`]; [`StoreError::BadReference`].
+    pub fn resolve(&self, text: &str) -> Result<Reference, StoreError> {
+        let parsed = text.parse::<Reference>();
+        if let Ok(reference) = &parsed
+            && self.look_up(reference)?.is_some()
+        {
+            return Ok(reference.clone());
+        }
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        if digits.len() < MIN_DIGITS || !digits.bytes().all(|it| it.is_ascii_hexdigit()) {
+            return Err(match parsed {
+                Ok(reference) => Self::no_image(&reference),
+                Err(error) => error.into(),
+            });
+        }
+        let lease = self.lease()?;
+        let mut found: Option<(Digest, Reference)> = None;
+        for named in self.names()? {
+            let Target::Manifest(descriptor) = named.target else { continue };
+            let digest = Digest::try_from(descriptor.digest())?;
+            // An image whose documents are damaged is found by its name only.
+            let id = self.image(&named.reference, None, &lease).map(|image| image.id);
+            let id = id.unwrap_or_else(|_| digest.clone());
+            if !digest.hex().starts_with(digits) && !id.hex().starts_with(digits) {
+                continue;
+            }
+            match &found {
+                Some((known, _)) if *known != id => {
+                    return Err(StoreError::Ambiguous(text.to_owned()));
+                }
+                Some(_) => {}
+                None => found = Some((id, named.reference)),
+            }
+        }
+        found.map(|(_, reference)| reference).ok_or_else(|| StoreError::NoImage(text.to_owned()))
     }
 
     fn with_configuration(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loopline_image::archive::load;
+use loopline_image::archive::{Form, load, save, save_layout};
 use loopline_image::layer::{PackOptions, pack};
 use loopline_image::store::Store;
 use loopline_image::tar::Kind;
@@ -112,5 +112,60 @@ fn archives_that_are_none_say_why() {
     ] {
         fs_err::write(&file, bytes).unwrap();
         assert_eq!(load(&file, &lease).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn what_is_saved_is_what_other_tools_load() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(root) = busybox(scratch.path()) else { return };
+    let mut bytes = Vec::new();
+    pack(&root, &PackOptions::default(), &mut bytes).unwrap();
+    let made = store(scratch.path());
+    let lease = image(&made, "docker.io/team/saved:1", &bytes);
+    let name = "team/saved:1".parse().unwrap();
+    let other = "other:latest".parse().unwrap();
+    made.set(&other, &made.look_up(&name).unwrap().unwrap(), &lease).unwrap();
+    let digest = made.look_up(&name).unwrap().unwrap().digest().to_string();
+    for form in [Form::Docker, Form::Oci] {
+        let file = scratch.path().join(format!("{form:?}.tar"));
+        let mut twice = Vec::new();
+        save(&[name.clone(), other.clone()], None, form, &lease, &mut twice).unwrap();
+        let output = fs_err::File::create(&file).unwrap();
+        save(&[name.clone(), other.clone()], None, form, &lease, output).unwrap();
+        assert!(fs_err::read(&file).unwrap() == twice);
+        // Ours come back under both names.
+        let fresh = scratch.path().join(format!("{form:?}"));
+        let fresh = Store::open(fresh, loopline_clock::Clock::real()).unwrap();
+        let lease = fresh.lease().unwrap();
+        let loaded = load(&file, &lease).unwrap();
+        let names: usize = loaded.iter().map(|it| it.references.len()).sum();
+        assert_eq!(names, 2, "{loaded:?}");
+        has_busybox(&fresh, "other:latest");
+        if form == Form::Oci {
+            assert_eq!(fresh.look_up(&name).unwrap().unwrap().digest().to_string(), digest);
+        }
+        if !have(&["skopeo"]) {
+            continue;
+        }
+        let (kind, name) = match form {
+            Form::Docker => ("docker-archive", "docker.io/team/saved:1"),
+            Form::Oci => ("oci-archive", "1"),
+        };
+        let to = scratch.path().join(format!("copy-{form:?}"));
+        let from = format!("{kind}:{}:{name}", file.display());
+        run("skopeo", &["copy", "--insecure-policy", &from, &format!("dir:{}", to.display())]);
+    }
+    let layout = scratch.path().join("a-layout");
+    save_layout(std::slice::from_ref(&name), None, &lease, &layout).unwrap();
+    save_layout(&[other], None, &lease, &layout).unwrap();
+    save_layout(&[name], None, &lease, &layout).unwrap();
+    if have(&["umoci"]) {
+        let listed = run("umoci", &["list", "--layout", layout.to_str().unwrap()]);
+        assert_eq!(listed.lines().collect::<Vec<_>>(), ["latest", "1"]);
+        let bundle = scratch.path().join("bundle");
+        let from = format!("{}:1", layout.display());
+        run("umoci", &["unpack", "--image", &from, bundle.to_str().unwrap()]);
+        assert_eq!(listing(&bundle.join("rootfs"))[1..], listing(&root)[1..]);
     }
 }

@@ -3,6 +3,7 @@
 
 mod api;
 mod durable;
+mod images;
 mod lifecycle;
 mod negative;
 mod remote;
