@@ -3,8 +3,8 @@
 use crate::Server;
 use crate::admission::validator::Validators;
 use crate::admission::{
-    Admission, AdmissionFuture, Attributes, account, limits, namespace, owner, policy, runtime,
-    scheduling, security, storage, webhook,
+    Admission, AdmissionFuture, Attributes, account, certificates, limits, namespace, owner,
+    policy, runtime, scheduling, security, storage, webhook,
 };
 use crate::auth::Escalation;
 
@@ -92,6 +92,11 @@ pub(crate) fn admission() -> Vec<Box<dyn Admission>> {
             name: "RuntimeClass",
             mutate: Some(|server, attributes| Box::pin(runtime::complete(server, attributes))),
             validate: Some(|server, attributes| Box::pin(runtime::check(server, attributes))),
+        },
+        Step {
+            name: "CertificateApproval",
+            mutate: None,
+            validate: Some(|server, attributes| Box::pin(certificates::check(server, attributes))),
         },
         Step {
             name: "DefaultIngressClass",

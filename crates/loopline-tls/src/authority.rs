@@ -1,11 +1,13 @@
 //! A certificate authority of one's own, kept in a folder.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use loopline_clock::{Clock, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber,
+    date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -17,6 +19,9 @@ const AUTHORITY_DAYS: i64 = 3650;
 
 /// How long what it issues lasts, in days.
 const ISSUED_DAYS: i64 = 365;
+
+/// How long before it was signed a certificate is good, because clocks differ.
+const BACKDATED: Duration = Duration::from_secs(5 * 60);
 
 /// The file of the certificate.
 const CERTIFICATE: &str = "ca.crt";
@@ -33,6 +38,9 @@ pub enum AuthorityError {
     /// What is in the files is no authority.
     #[error("{} and {KEY} beside it are no certificate authority; next: move both away and start again, which makes new ones (issued client certificates end with the old)", .0.display())]
     Unreadable(PathBuf),
+    /// A request for a certificate cannot be honoured.
+    #[error("read the request for a certificate: {0}")]
+    Request(String),
     /// A certificate cannot be made.
     #[error("make a certificate: {0}")]
     Make(String),
@@ -133,6 +141,20 @@ impl Authority {
         self.issue(params)
     }
 
+    /// Signs what was asked for, from now and for as long as told.
+    pub(crate) fn sign_params(
+        &self,
+        mut request: CertificateSigningRequestParams,
+        lasts: Duration,
+    ) -> Result<String, AuthorityError> {
+        let now = u64::try_from(self.clock.now().as_second()).unwrap_or(0);
+        let at = |seconds: u64| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
+        request.params.not_before = at(now.saturating_sub(BACKDATED.as_secs()));
+        request.params.not_after = at(now + lasts.as_secs());
+        request.params.serial_number = Some(serial_number(&self.clock));
+        Ok(request.signed_by(&self.issuer).map_err(unmade)?.pem())
+    }
+
     fn issue(&self, mut params: CertificateParams) -> Result<Identity, AuthorityError> {
         lasting(&mut params, &self.clock, ISSUED_DAYS);
         params.key_usages =
@@ -191,11 +213,15 @@ fn lasting(params: &mut CertificateParams, clock: &Clock, days: i64) {
     };
     params.not_before = day(-1);
     params.not_after = day(days);
+    params.serial_number = Some(serial_number(clock));
+}
+
+fn serial_number(clock: &Clock) -> SerialNumber {
     let mut serial = [0; 16];
     clock.fill_random(&mut serial);
     // A serial number is positive.
     serial[0] = serial[0] & 0x7f | 0x01;
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    SerialNumber::from_slice(&serial)
 }
 
 fn unmade(error: rcgen::Error) -> AuthorityError {

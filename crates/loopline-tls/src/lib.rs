@@ -7,12 +7,14 @@
 mod authority;
 mod client;
 mod private;
+mod request;
 mod server;
 mod subject;
 
 pub use authority::{Authority, AuthorityError, Identity};
 pub use client::{ClientError, Trust, client_config};
 pub use private::{PrivateError, read_private, write_private};
+pub use request::{Names, Request};
 pub use rustls;
 pub use server::{server_config, server_config_of_files};
 pub use subject::Subject;

@@ -1,5 +1,6 @@
 //! Whom a certificate names.
 
+use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
 /// Whom a certificate names.
@@ -17,6 +18,13 @@ impl Subject {
     pub fn of_certificate(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         Self::of_name(certificate.subject())
+    }
+
+    /// Returns the subject of a request for a certificate in DER; nothing where it cannot be read
+    /// or names nobody.
+    pub fn of_request(der: &[u8]) -> Option<Self> {
+        let (_, request) = X509CertificationRequest::from_der(der).ok()?;
+        Self::of_name(&request.certification_request_info.subject)
     }
 
     fn of_name(name: &X509Name<'_>) -> Option<Self> {

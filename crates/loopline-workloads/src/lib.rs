@@ -1,18 +1,22 @@
 //! Controllers that every Kubernetes API needs: garbage collection, namespaces, service accounts,
-//! old events, aggregated roles.
+//! old events, aggregated roles, certificates.
 //!
 //! They see a `kube::Client` and nothing of where it leads. [`run`] runs all of them until it is
 //! told to stop.
 
 mod accounts;
+mod certificates;
 mod events;
 pub mod garbage;
 mod namespaces;
 mod resources;
 mod roles;
 
+use std::sync::Arc;
+
 use kube::Client;
 use loopline_clock::Clock;
+use loopline_tls::Authority;
 use tokio_util::sync::CancellationToken;
 
 /// What the controllers need.
@@ -22,8 +26,8 @@ pub struct Options {
     pub client: Client,
     /// Time and randomness.
     pub clock: Clock,
-    /// The certificate of the API's authority in PEM form, which every namespace gets.
-    pub authority: String,
+    /// The API's authority: every namespace gets its certificate, and it signs requests.
+    pub authority: Arc<Authority>,
 }
 
 /// Runs the controllers until `shutdown`.
@@ -33,7 +37,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) {
         tokio::join!(
             garbage::run(client.clone()),
             namespaces::run(client.clone(), clock.clone()),
-            accounts::run(client.clone(), authority),
+            accounts::run(client.clone(), authority.certificate_pem().to_owned()),
+            certificates::run(client.clone(), authority),
             events::run(client.clone(), clock),
             roles::run(client),
         )

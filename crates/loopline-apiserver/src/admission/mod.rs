@@ -4,6 +4,7 @@ pub(crate) mod account;
 mod amounts;
 pub(crate) mod cache;
 pub mod cel;
+pub(crate) mod certificates;
 pub mod expression;
 pub(crate) mod limits;
 mod matching;

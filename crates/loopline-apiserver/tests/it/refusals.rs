@@ -259,3 +259,93 @@ async fn a_namespace_named_for_what_is_in_none_means_nothing() {
     let replaced = ask(&server, "PUT", path, role).await.ok();
     assert_eq!(replaced["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
 }
+
+#[tokio::test]
+async fn who_decides_about_certificates_must_be_allowed_to_for_their_signer() {
+    let mut options = loopline_apiserver::Options::ephemeral().unwrap();
+    let rbac = loopline_apiserver::auth::Rbac::new(std::sync::Arc::clone(&options.store));
+    options.authorizer = std::sync::Arc::new(rbac);
+    let server = Server::new(options);
+    let requests = json!({
+        "apiGroups": ["certificates.k8s.io"], "verbs": ["*"],
+        "resources": [
+            "certificatesigningrequests", "certificatesigningrequests/approval",
+            "certificatesigningrequests/status",
+        ],
+    });
+    let signers = |verb: &str, name: &str| {
+        json!({
+            "apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "verbs": [verb],
+            "resourceNames": [name],
+        })
+    };
+    for (name, rules) in [
+        ("writer", json!([requests])),
+        ("approver", json!([requests, signers("approve", "kubernetes.io/*")])),
+        ("signer", json!([requests, signers("sign", "kubernetes.io/kube-apiserver-client")])),
+    ] {
+        let group = "rbac.authorization.k8s.io";
+        let role = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
+            "metadata": {"name": name}, "rules": rules,
+        });
+        make(&server, role).await.ok();
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": name}],
+        });
+        make(&server, binding).await.ok();
+    }
+    let asked = |group: &str| {
+        use base64::Engine as _;
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, group);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "ann");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.serialize_request(&key).unwrap().pem().unwrap();
+        json!({
+            "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
+            "metadata": {"name": "r"},
+            "spec": {
+                "signerName": "kubernetes.io/kube-apiserver-client", "usages": ["client auth"],
+                "request": base64::engine::general_purpose::STANDARD.encode(pem),
+            },
+        })
+    };
+    let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let user = |name: &str| User { name: name.to_owned(), ..User::default() };
+    let refused = ask_as(&server, user("writer"), "POST", path, asked("system:masters")).await;
+    let about = "certificatesigningrequests.certificates.k8s.io \"r\" is forbidden: ";
+    assert_eq!(
+        refused.refused(),
+        (
+            403,
+            &*format!(
+                "{about}use of kubernetes.io/kube-apiserver-client signer with system:masters \
+                 group is not allowed"
+            )
+        )
+    );
+    ask_as(&server, user("writer"), "POST", path, asked("dev")).await.ok();
+    let approval = json!({"status": {"conditions": [
+        {"type": "Approved", "status": "True", "reason": "Test"},
+    ]}});
+    let certificate = json!({"status": {"certificate": "eA=="}});
+    let signer = "requests with signerName \"kubernetes.io/kube-apiserver-client\"";
+    for (part, verb, body, may) in
+        [("approval", "approve", approval, "approver"), ("status", "sign", certificate, "signer")]
+    {
+        let path = format!("{path}/r/{part}");
+        for name in ["writer", "approver", "signer"].into_iter().filter(|name| *name != may) {
+            let refused = ask_as(&server, user(name), "PATCH", &path, body.clone()).await;
+            let why = format!("{about}user not permitted to {verb} {signer}");
+            assert_eq!(refused.refused(), (403, &*why), "{name}");
+        }
+        // Whether what is signed is a certificate is another question.
+        let done = ask_as(&server, user(may), "PATCH", &path, body).await;
+        assert_ne!(done.code, 403, "{}", done.body);
+    }
+}

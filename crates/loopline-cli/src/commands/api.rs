@@ -101,7 +101,7 @@ async fn serve_until_interrupted(context: &Context<'_>, arguments: &ApiArguments
     let controllers = loopline_workloads::Options {
         client: server.client(),
         clock: server.clock().clone(),
-        authority: authority.certificate_pem().to_owned(),
+        authority: Arc::new(authority),
     };
     let controlling = tokio::spawn(loopline_workloads::run(controllers, shutdown.clone()));
     let serving = tokio::spawn(serve(server, listener));

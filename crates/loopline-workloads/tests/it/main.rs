@@ -2,15 +2,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use loopline_apiserver::{Options, Server};
 use loopline_clock::Clock;
+use loopline_tls::{Authority, Subject};
 use serde_json::json;
 
 /// How long a test waits for what must happen.
@@ -30,10 +34,12 @@ fn with_controllers<F: Future<Output = ()>>(test: impl FnOnce(Client) -> F) {
             namespaces.create(&PostParams::default(), &namespace.unwrap()).await.unwrap();
         }
         let shutdown = server.shutdown().clone();
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::open(folder.path(), &Clock::real()).unwrap();
         let options = loopline_workloads::Options {
             client: client.clone(),
             clock: Clock::real(),
-            authority: "a certificate".to_owned(),
+            authority: Arc::new(authority),
         };
         let running = tokio::spawn(loopline_workloads::run(options, shutdown.clone()));
         test(client).await;
@@ -261,4 +267,89 @@ fn aggregated_roles_say_what_they_allow() {
         roles.delete(&part.name_any(), &DeleteParams::default()).await.unwrap();
         until("the rule goes", || async { !holds("admin", "toys").await }).await;
     });
+}
+
+/// Returns a request for a certificate in PEM form.
+fn request(name: &str, group: &str, dns: &[&str]) -> String {
+    let names: Vec<String> = dns.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, group);
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let key = rcgen::KeyPair::generate().unwrap();
+    params.serialize_request(&key).unwrap().pem().unwrap()
+}
+
+#[test]
+fn approved_requests_are_signed_as_far_as_their_signer_may() {
+    with_controllers(|client| async move {
+        let requests: Api<CertificateSigningRequest> = Api::all(client);
+        let ask = async |name: &str, signer: &str, pem: &str, usages: &[&str]| {
+            let request: CertificateSigningRequest = serde_json::from_value(json!({
+                "metadata": {"name": name},
+                "spec": {
+                    "signerName": format!("kubernetes.io/{signer}"), "usages": usages,
+                    "request": ByteString(pem.as_bytes().to_vec()), "expirationSeconds": 3600,
+                },
+            }))
+            .unwrap();
+            requests.create(&PostParams::default(), &request).await.unwrap();
+        };
+        let decide = async |name: &str, kind: &str| {
+            let mut request = requests.get(name).await.unwrap();
+            request.status = serde_json::from_value(json!({"conditions": [
+                {"type": kind, "status": "True", "reason": "Test"},
+            ]}))
+            .unwrap();
+            requests
+                .replace_subresource("approval", name, &PostParams::default(), &request)
+                .await
+                .unwrap();
+        };
+        let status = async |name: &str| requests.get(name).await.unwrap().status.unwrap();
+        let (client_usages, server_usages) =
+            (["digital signature", "client auth"], ["digital signature", "server auth"]);
+        let ann = request("ann", "dev", &[]);
+        let node = request("system:node:a", "system:nodes", &["a.local"]);
+        ask("client", "kube-apiserver-client", &ann, &client_usages).await;
+        ask("denied", "kube-apiserver-client", &ann, &client_usages).await;
+        ask("waits", "kube-apiserver-client", &ann, &client_usages).await;
+        ask("serving", "kubelet-serving", &node, &server_usages).await;
+        ask("no-server", "kube-apiserver-client", &ann, &server_usages).await;
+        ask("no-node", "kubelet-serving", &ann, &server_usages).await;
+        ask("no-names", "kube-apiserver-client-kubelet", &node, &client_usages).await;
+        decide("denied", "Denied").await;
+        for name in ["client", "serving", "no-server", "no-node", "no-names"] {
+            decide(name, "Approved").await;
+        }
+        for (name, subject) in [("client", "ann"), ("serving", "system:node:a")] {
+            until("it is signed", || async { status(name).await.certificate.is_some() }).await;
+            let pem = status(name).await.certificate.unwrap().0;
+            let der = der_of(&pem);
+            assert_eq!(Subject::of_certificate(&der).unwrap().common_name, subject);
+        }
+        for (name, why) in [
+            ("no-server", "usages did not match"),
+            ("no-node", "subject organization is not system:nodes"),
+            ("no-names", "DNS subjectAltNames are not allowed"),
+        ] {
+            let failure = async || {
+                let conditions = status(name).await.conditions.unwrap_or_default();
+                conditions.into_iter().find(|one| one.type_ == "Failed")
+            };
+            until("it fails", || async { failure().await.is_some() }).await;
+            let failed = failure().await.unwrap();
+            assert!(failed.message.unwrap().contains(why), "{name}");
+            assert!(status(name).await.certificate.is_none(), "{name}");
+        }
+        for name in ["denied", "waits"] {
+            assert!(status(name).await.certificate.is_none(), "{name}");
+        }
+    });
+}
+
+fn der_of(pem: &[u8]) -> Vec<u8> {
+    use loopline_tls::rustls::pki_types::CertificateDer;
+    use loopline_tls::rustls::pki_types::pem::PemObject as _;
+    CertificateDer::from_pem_slice(pem).unwrap().to_vec()
 }

@@ -72,10 +72,12 @@ async fn deletion_waits_for_finalizers_and_keeps_to_preconditions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn owners_are_known_by_their_identifier() {
     let api = Api::new().await;
+    let (folder, clock) = (tempfile::tempdir().unwrap(), loopline_clock::Clock::real());
+    let authority = loopline_tls::Authority::open(folder.path(), &clock).unwrap();
     let options = loopline_workloads::Options {
         client: api.served.server.client(),
         clock: loopline_clock::Clock::real(),
-        authority: "a certificate".to_owned(),
+        authority: std::sync::Arc::new(authority),
     };
     let shutdown = api.served.server.shutdown().clone();
     let running = tokio::spawn(loopline_workloads::run(options, shutdown.clone()));
