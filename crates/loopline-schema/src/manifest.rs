@@ -73,7 +73,7 @@ pub fn from_yaml(file: &SourceFile) -> Result<Vec<Manifest>, ManifestError> {
 
 /// Returns whether a text is a string where it stands in YAML without quotes.
 pub fn is_plain_string(text: &str) -> bool {
-    text != "<<" && text != "=" && matches!(plain(text), Value::String(_))
+    matches!(plain(text), Value::String(_))
 }
 
 /// Turns a YAML node into a JSON value.

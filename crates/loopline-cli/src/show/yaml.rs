@@ -96,7 +96,8 @@ impl Writer {
             }
             return self.double_quoted(text, indent, key);
         }
-        if !manifest::is_plain_string(text) || is_sexagesimal(text) || is_date(text) {
+        let other = is_sexagesimal(text) || is_date(text) || is_not_finite(text);
+        if other || !manifest::is_plain_string(text) {
             return self.double_quoted(text, indent, key);
         }
         if analysis.plain {
@@ -168,7 +169,6 @@ impl Writer {
                 '\u{c}' => self.text.push_str("\\f"),
                 '\u{1b}' => self.text.push_str("\\e"),
                 '\u{85}' => self.text.push_str("\\N"),
-                '\u{a0}' => self.text.push_str("\\_"),
                 '\u{2028}' => self.text.push_str("\\L"),
                 '\u{2029}' => self.text.push_str("\\P"),
                 other if is_printable(other) => self.text.push(other),
@@ -258,11 +258,17 @@ impl Analysis {
     }
 }
 
-/// Returns whether a character stands for itself.
+/// Returns whether a character stands for itself; those past the basic plane do not.
 fn is_printable(char: char) -> bool {
     matches!(char,
-        '\n' | ' '..='~' | '\u{a1}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}'
-        | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
+        '\n' | ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}'
+        | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
+}
+
+/// Returns whether YAML reads infinity, or no number.
+fn is_not_finite(text: &str) -> bool {
+    let bare = text.strip_prefix(['-', '+']).unwrap_or(text);
+    matches!(bare, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN")
 }
 
 /// Returns whether YAML 1.1 reads a number of base 60: `1:30`.

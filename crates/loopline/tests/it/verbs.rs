@@ -13,6 +13,7 @@ const FILES: &[(&str, &str)] = &[
     ("app/config.yaml", CONFIG),
     ("app/deep/web.yaml", WEB),
     ("changed.yaml", CHANGED),
+    ("strings.yaml", STRINGS),
     (
         "conflict.yaml",
         "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {a: theirs}}",
@@ -43,6 +44,21 @@ kind: List
 items:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: item, labels: {app: other}}}
 "#;
+
+/// Strings that YAML would read as something else, or that look odd.
+const STRINGS: &str = r##"{apiVersion: v1, kind: ConfigMap, metadata: {name: strings}, data: {
+a1: "y", a2: "n", a3: "on", a4: "0x1F", a5: "1_000", a6: ".5", a7: "1e3", a8: "+1", a9: "0o7",
+b1: "-", b2: ".inf", b3: ".NaN", b4: "12:30:45", b5: "2024-1-1", b6: "2024-01-01T00:00:00Z",
+b7: "~", b8: "null", b9: "0b1", c1: "08", c2: "1.", c3: "=", c4: "<<", c5: "é", c6: "a: b",
+c7: "a #b", c8: "?", c9: "? a", d1: ":a", d2: "a:", d3: "@a", d4: "`", d5: "%a", d6: "!a",
+d7: "a\u0007b", d8: " a", d9: "a\n", e1: "\na", e2: "a\n\n", e3: "a \nb", e4: "a\n b",
+e5: "190:20:30", e6: "0.1.2", e7: "1.2.3.4", e8: "-.5", e9: "e5", f1: "1e", f2: "{a}",
+f3: "a,b", f4: "[a", f5: "--- a", f6: "...", f7: "\u00a0x", f8: "😀", f9: "it's", g1: "\"q\"",
+g2: "-0", g3: "0.0", g4: "1e400", g5: "True", g6: "NULL", g7: "-1_0", g8: "0x", g9: "00",
+h1: "0", h2: "9223372036854775808", h3: "18446744073709551616", h4: "2024-01-01 00:00:00",
+h5: "2024-13-01", h6: "1:60", h7: "*", h8: "-a", h9: "- a", i1: "|", i2: ">", i3: "#",
+i4: "a\t", "on": a, "1": b, "1.5": c, k10: d, k9: e, k-a: f, k_b: g, K: h, k.c: i}}
+"##;
 
 const WEB: &str = r"apiVersion: apps/v1
 kind: Deployment
@@ -117,6 +133,10 @@ const COMMANDS: &[&str] = &[
     "diff -f changed.yaml",
     "apply -f changed.yaml",
     "get deploy web -o yaml",
+    "apply -f strings.yaml",
+    "get cm strings -o yaml",
+    "get cm strings -o json",
+    "apply -f strings.yaml",
     "get cm settings -o yaml",
     "diff -f changed.yaml",
     "diff -f thing.yaml",
