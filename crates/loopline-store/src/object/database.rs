@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 
 use super::ring::{MAX_TAKEN, MAX_TAKEN_BYTES};
@@ -27,8 +28,12 @@ const MAX_FREE_PAGES: u64 = 4096;
 /// How many pages are given back in one go.
 const GIVEN_BACK: u64 = 512;
 
-/// How much of the file each connection keeps in memory, in KiB.
-const CACHE_KIB: i64 = 4096;
+/// How much of the file the connection that writes keeps in memory, in KiB.
+const WRITER_CACHE_KIB: i64 = 4096;
+
+/// How much of the file each connection that reads keeps in memory, in KiB: there may be several,
+/// and what they do not have the system has.
+const READER_CACHE_KIB: i64 = 1024;
 
 const TABLES: &str = "
 create table log (
@@ -55,7 +60,7 @@ pub(super) struct State {
 pub(super) fn open_writer(path: &Path, durable: bool) -> Result<(Connection, State), StoreError> {
     let at = |error: rusqlite::Error| StoreError::of_write(path, &error);
     let connection = Connection::open(path).map_err(at)?;
-    settings(&connection).map_err(at)?;
+    settings(&connection, WRITER_CACHE_KIB).map_err(at)?;
     let mode = if durable { "full" } else { "off" };
     // Only a file without tables takes this setting; it does nothing to others.
     connection.pragma_update(None, "auto_vacuum", "incremental").map_err(at)?;
@@ -114,14 +119,17 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|error| StoreError::of_read(path, &error))?;
-    settings(&connection).map_err(|error| StoreError::of_read(path, &error))?;
+    settings(&connection, READER_CACHE_KIB).map_err(|error| StoreError::of_read(path, &error))?;
     Ok(connection)
 }
 
-fn settings(connection: &Connection) -> rusqlite::Result<()> {
+fn settings(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.set_prepared_statement_cache_capacity(32);
+    // Statements stay prepared whatever is bound to them: without this, each new key has SQLite
+    // look for a better plan, which takes longer than the look-up.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
