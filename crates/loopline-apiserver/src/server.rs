@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::cache::Cache;
 use crate::admission::expression::{Compiled, Expressions};
+use crate::admission::followed::Followed;
 use crate::admission::quota::Quotas;
 use crate::admission::validator::Validator;
 use crate::admission::{Admission, Attributes};
@@ -98,6 +99,8 @@ struct Inner {
     allocator: Allocator,
     quotas: Quotas,
     configuration: Cache,
+    namespaces: Followed,
+    accounts: Followed,
     validators: Vec<Box<dyn Validator>>,
     expressions: Option<Box<dyn Expressions>>,
     compiled: Compiled,
@@ -126,6 +129,8 @@ impl Server {
             allocator: Allocator::default(),
             quotas: Quotas::default(),
             configuration: Cache::default(),
+            namespaces: Followed::default(),
+            accounts: Followed::default(),
             validators: options.validators,
             expressions: options.expressions,
             compiled: Compiled::default(),
@@ -211,6 +216,16 @@ impl Server {
     /// Returns what shapes admission, as it is kept in memory.
     pub(crate) fn configuration(&self) -> &Cache {
         &self.0.configuration
+    }
+
+    /// Returns the namespaces, as they are kept in memory.
+    pub(crate) fn followed_namespaces(&self) -> &Followed {
+        &self.0.namespaces
+    }
+
+    /// Returns the service accounts, as they are kept in memory.
+    pub(crate) fn followed_accounts(&self) -> &Followed {
+        &self.0.accounts
     }
 
     /// Returns what evaluates the expressions of policies, where there is something.

@@ -1,5 +1,7 @@
 //! `ServiceAccount`: pods act as an account of their namespace, with a token of it.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::Attributes;
@@ -68,15 +70,15 @@ pub(crate) async fn check(server: &Server, attributes: &mut Attributes) -> Resul
     account(server, attributes, &name).await.map(drop)
 }
 
-async fn account(server: &Server, attributes: &Attributes, name: &str) -> Result<Value> {
+async fn account(server: &Server, attributes: &Attributes, name: &str) -> Result<Arc<Value>> {
     let namespace = &attributes.namespace;
     let entry = server.built_in_entry("", "v1", "serviceaccounts")?;
-    match server.find(&entry, namespace, name).await? {
-        Some(stored) => Ok(stored.object),
-        None => Err(attributes.forbidden(format_args!(
+    let found = server.followed_accounts().find(server, &entry, namespace, name).await?;
+    found.ok_or_else(|| {
+        attributes.forbidden(format_args!(
             "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
-        ))),
-    }
+        ))
+    })
 }
 
 /// Gives every container the token, unless it has something else in its place.

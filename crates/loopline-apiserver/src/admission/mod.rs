@@ -6,6 +6,7 @@ pub(crate) mod cache;
 pub mod cel;
 pub(crate) mod certificates;
 pub mod expression;
+pub(crate) mod followed;
 pub(crate) mod limits;
 mod matching;
 pub(crate) mod namespace;

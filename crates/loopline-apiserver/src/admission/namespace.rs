@@ -1,6 +1,8 @@
 //! `NamespaceLifecycle`: nothing is made in namespaces that are not there or are being deleted,
 //! and the namespaces of the system stay.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{Attributes, Operation};
@@ -44,11 +46,9 @@ impl Server {
     ///
     /// # Errors
     /// 404 where there is none.
-    pub(crate) async fn namespace(&self, name: &str) -> Result<Value> {
+    pub(crate) async fn namespace(&self, name: &str) -> Result<Arc<Value>> {
         let entry = self.built_in_entry("", "v1", "namespaces")?;
-        match self.find(&entry, "", name).await? {
-            Some(stored) => Ok(stored.object),
-            None => Err(Status::not_found(&entry.resource, name)),
-        }
+        let found = self.followed_namespaces().find(self, &entry, "", name).await?;
+        found.ok_or_else(|| Status::not_found(&entry.resource, name))
     }
 }

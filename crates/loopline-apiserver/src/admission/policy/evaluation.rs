@@ -42,7 +42,7 @@ impl<'a> Evaluation<'a> {
         let namespace = if attributes.namespace.is_empty() {
             Value::Null
         } else {
-            server.namespace(&attributes.namespace).await?
+            Value::clone(&*server.namespace(&attributes.namespace).await?)
         };
         values.insert("request".to_owned(), request);
         values.insert("params".to_owned(), params.clone());
