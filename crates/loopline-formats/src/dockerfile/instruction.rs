@@ -117,6 +117,32 @@ pub enum Source {
     Heredoc(usize),
 }
 
+/// What a path of `ADD` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A path of the context.
+    Context,
+    /// A file to download.
+    Url,
+    /// A git repository.
+    Git,
+}
+
+impl Location {
+    /// Returns what `path` is, once its variables are expanded.
+    pub fn of(path: &str) -> Self {
+        let repository = path.split(['#', '?']).next().unwrap_or("").trim_end_matches('/');
+        let schemes = ["git://", "ssh://", "git@"];
+        let web = path.starts_with("http://") || path.starts_with("https://");
+        if schemes.iter().any(|start| path.starts_with(start))
+            || web && repository.ends_with(".git")
+        {
+            return Self::Git;
+        }
+        if web { Self::Url } else { Self::Context }
+    }
+}
+
 /// A program with arguments, or a line for the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandLine {

@@ -148,6 +148,14 @@ pub(super) fn check(text: &str) -> Result<(), Error> {
     parse(text, &mut |value| Ok(value.to_owned())).map(drop)
 }
 
+/// Returns the `from` of a mount, which takes no variables; the last one counts.
+pub(super) fn from(text: &str) -> Option<String> {
+    let fields = fields(text).ok()?;
+    let mut values = fields.iter().filter_map(|field| field.split_once('='));
+    let found = values.rfind(|(key, _)| key.eq_ignore_ascii_case("from"));
+    found.map(|(_, value)| value.to_owned()).filter(|value| !value.is_empty())
+}
+
 /// Reads a mount; `expand` gives values their variables.
 ///
 /// # Errors

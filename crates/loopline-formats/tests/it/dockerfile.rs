@@ -6,6 +6,7 @@ mod hadolint;
 mod instructions;
 mod lossless;
 mod parser;
+mod plan;
 
 use loopline_formats::dockerfile::parse::{Parsed, parse};
 use loopline_source::SourceFile;

@@ -9,6 +9,7 @@ use super::context::Checker;
 use crate::dockerfile::ignore::{self, Patterns};
 use crate::dockerfile::instruction::{Command, CommandKind, CommandLine, Source, Stage};
 use crate::dockerfile::platform::Platform;
+use crate::dockerfile::reference::is_reference;
 use crate::dockerfile::tree::{Keyword, Word};
 use crate::dockerfile::word::{Lexer, NoVariables};
 
@@ -173,55 +174,6 @@ fn platform(checker: &mut Checker<'_>, stage: &Stage, lexer: Lexer) {
         let message = format!("the platform `{}` is fixed", expanded.text);
         checker.add(&rules::FROM_PLATFORM_FLAG_CONST_DISALLOWED, word.span, message);
     }
-}
-
-/// Returns whether `name` can be an image's: a path in lower case, a tag, a digest.
-pub(crate) fn is_reference(name: &str) -> bool {
-    let (name, digest) = match name.split_once('@') {
-        Some((name, digest)) => (name, Some(digest)),
-        None => (name, None),
-    };
-    let valid_digest = digest.is_none_or(|digest| {
-        digest.split_once(':').is_some_and(|(kind, hash)| {
-            !kind.is_empty()
-                && hash.len() >= 32
-                && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
-        })
-    });
-    let path_start = name.rfind('/').map_or(0, |at| at + 1);
-    let (path, tag) = match name[path_start..].split_once(':') {
-        Some((last, tag)) => (&name[..path_start + last.len()], Some(tag)),
-        None => (name, None),
-    };
-    let valid_tag = tag.is_none_or(|tag| {
-        (1..=128).contains(&tag.len())
-            && !tag.starts_with(['.', '-'])
-            && tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
-    });
-    let mut parts: Vec<&str> = path.split('/').collect();
-    let host = parts.len() > 1
-        && (parts[0].contains(['.', ':'])
-            || parts[0] == "localhost"
-            || parts[0].to_lowercase() != parts[0]);
-    if host {
-        let host = parts.remove(0);
-        if host.is_empty()
-            || !host.chars().all(|c| {
-                c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '_' | '[' | ']')
-            })
-        {
-            return false;
-        }
-    }
-    let component = |part: &&str| {
-        let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        part.starts_with(alphanumeric)
-            && part.ends_with(alphanumeric)
-            && part.chars().all(|c| alphanumeric(c) || matches!(c, '.' | '_' | '-'))
-            && !part.contains("..")
-            && !part.contains("___")
-    };
-    valid_digest && valid_tag && parts.iter().all(component)
 }
 
 /// What is known of the variables at the end of a stage.

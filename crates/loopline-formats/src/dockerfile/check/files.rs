@@ -3,7 +3,7 @@
 use loopline_diagnostic::rule_set as rules;
 
 use super::context::Checker;
-use crate::dockerfile::instruction::{CommandKind, Source, Transfer};
+use crate::dockerfile::instruction::{CommandKind, Location, Source, Transfer};
 use crate::dockerfile::tree::Word;
 
 pub(super) fn check(checker: &mut Checker<'_>) {
@@ -107,11 +107,7 @@ fn added(checker: &mut Checker<'_>, instruction: usize, add: &Transfer) {
         Source::Heredoc(_) => true,
         Source::Path(path) => {
             let path = unquoted(&path.text);
-            let remote = ["http://", "https://", "git://", "ssh://", "git@"]
-                .iter()
-                .any(|start| path.starts_with(start))
-                || path.split('#').next().is_some_and(|path| path.ends_with(".git"));
-            !remote && !is_archive(path)
+            Location::of(path) == Location::Context && !is_archive(path)
         }
     };
     if let Some(source) = add.sources.iter().find(plain) {

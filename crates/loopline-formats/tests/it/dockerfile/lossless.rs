@@ -2,7 +2,7 @@
 
 use bolero::check as fuzz;
 use loopline_formats::dockerfile::tree::{Arguments, Instruction, PieceKind, Word};
-use loopline_formats::dockerfile::{check, instruction};
+use loopline_formats::dockerfile::{check, instruction, plan};
 
 use loopline_source::MemoryTree;
 
@@ -15,7 +15,8 @@ const ITERATIONS: usize = 2_000;
 pub(crate) fn prove(text: &str) {
     let parsed = read(text);
     let tree = parsed.dockerfile;
-    let _ = instruction::read(&tree);
+    let (build, _) = instruction::read(&tree);
+    let _ = plan::plan(&tree, &build, &plan::Facts::default());
     let _ = check::dockerfile(&tree.file, &MemoryTree::new());
     let mut at = 0;
     for piece in &tree.pieces {
