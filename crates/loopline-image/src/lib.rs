@@ -30,3 +30,5 @@ pub mod reference;
 pub mod registry;
 pub mod store;
 pub mod tar;
+
+pub use oci_spec::image::Descriptor;

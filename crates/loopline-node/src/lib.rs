@@ -1,7 +1,9 @@
-//! What runs on this machine: containers by name, with their images, volumes and files.
+//! What runs on this machine: containers by name, with their images, volumes and files, and the
+//! builds of images.
 //!
-//! [`options`] makes a container's specification out of an image and what was asked for, [`record`]
-//! is what is kept of one, and [`Containers`] keeps and finds them in a folder:
+//! [`Builder`] builds images from Dockerfiles. [`options`] makes a container's specification out of
+//! an image and what was asked for, [`record`] is what is kept of one, and [`Containers`] keeps and
+//! finds them in a folder:
 //!
 //! ```text
 //! containers/ID/container.json   what it was made of
@@ -11,12 +13,14 @@
 //! volumes/NAME                   named volumes
 //! ```
 
+mod build;
 mod containers;
 mod names;
 mod options;
 mod record;
 mod volumes;
 
+pub use build::{BuildError, BuildRequest, Builder, Built, Progress};
 pub use containers::{Containers, NodeError};
 pub use options::{Options, Volume, VolumeSource};
 pub use record::{Found, Record};

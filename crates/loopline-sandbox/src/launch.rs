@@ -44,7 +44,10 @@ pub(crate) enum Streams {
 }
 
 /// Opens the pipe of [`crate::Output::Piped`]: the reading end, then the writing end.
-pub(crate) fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+///
+/// # Errors
+/// Where the process has too many files open.
+pub fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     // An unprivileged user has a limit on pipe memory; the smaller default works as well.
     let _ = fcntl_setpipe_size(&write, PIPE_BYTES);

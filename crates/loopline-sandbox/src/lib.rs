@@ -19,9 +19,10 @@ pub use container::{
     Container, ContainerError, ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Ended, Event,
     Health, HealthStatus, Limits, LogLine, Mount, MountSource, Port, ProcessConfig, Restart, Root,
     State, Status, Supervision, Usage, capabilities, is_capability, is_limit, log_files,
-    resolver_file,
+    look_up_owner, resolver_file,
 };
 pub use host::Host;
+pub use launch::output_pipe;
 pub use machine::{Kind, Machine, MachineError, Teardown};
 pub use process::{Output, Process, ProcessSpec, SpawnError, Stdin, WaitError, Waited};
 pub use sandbox::{

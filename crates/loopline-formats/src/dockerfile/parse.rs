@@ -240,7 +240,9 @@ impl<'a> Parser<'a> {
         let text = logical.text.as_str();
         let start = text.len() - text.trim_start().len();
         let keyword_end = start
-            + text[start..].find(arguments::is_blank).unwrap_or(text.trim_end().len() - start);
+            + text[start..]
+                .find(arguments::is_blank)
+                .unwrap_or(text.trim_end().len().saturating_sub(start));
         let keyword = logical.word(start, keyword_end.max(start));
         let kind = Keyword::find(&keyword.text);
         let (flags, rest) = arguments::flags(&logical, keyword_end.max(start));

@@ -105,7 +105,7 @@ fn an_overlay_is_packed_and_its_layer_shows_the_same() {
         fs_err::create_dir(at(name)).unwrap();
     }
     let script = "set -e; cd \"$0\"
-        mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work,redirect_dir=off,metacopy=off merged
+        mount -t overlay overlay -o userxattr,lowerdir=lower,upperdir=upper,workdir=work merged
         cd merged
         rm etc/removed; echo new > etc/changed; echo new > etc/new; ln etc/new etc/twin
         rm -r opaque; mkdir opaque; echo x > opaque/new
@@ -127,7 +127,7 @@ fn an_overlay_is_packed_and_its_layer_shows_the_same() {
     let again = try_unpack(&bytes, &at("layer")).unwrap();
     assert_eq!(again.diff_id, layer.diff_id);
     let script = "set -e; cd \"$0\"
-        mount -t overlay overlay -o lowerdir=layer:lower merged2
+        mount -t overlay overlay -o userxattr,lowerdir=layer:lower merged2
         rm -rf copy; cp -a merged2 copy";
     run("unshare", &["-m", "sh", "-c", script, here]);
     assert_eq!(listing(&at("copy"))[1..], listing(&at("expected"))[1..]);

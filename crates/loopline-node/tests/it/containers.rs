@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A data folder with one image, `box:1`.
-struct Machine {
+pub(crate) struct Machine {
     _scratch: TempDir,
-    data: PathBuf,
-    containers: Containers,
+    pub(crate) data: PathBuf,
+    pub(crate) containers: Containers,
 }
 
-fn machine(config: &Value) -> Option<Machine> {
+pub(crate) fn machine(config: &Value) -> Option<Machine> {
     let paths = ["/usr/bin/busybox", "/bin/busybox"].map(Path::new);
     let Some(busybox) = paths.into_iter().find(|it| it.exists()) else {
         println!("skipped: no busybox (apt-get install busybox-static)");
@@ -60,7 +60,10 @@ fn archive(busybox: &[u8]) -> Vec<u8> {
         add(folder, Kind::Directory, 0o755, "", b"");
     }
     add("bin/busybox", Kind::File, 0o755, "", busybox);
-    for name in ["sh", "cat", "id", "env", "ls", "sleep", "hostname", "touch", "pwd"] {
+    for name in [
+        "sh", "cat", "id", "env", "ls", "sleep", "hostname", "touch", "pwd", "rm", "stat", "mkdir",
+        "ln", "echo", "grep", "find",
+    ] {
         add(&format!("bin/{name}"), Kind::Symlink, 0o777, "busybox", b"");
     }
     add(
@@ -78,8 +81,17 @@ fn archive(busybox: &[u8]) -> Vec<u8> {
 
 impl Machine {
     /// Runs a container of the image to its end and returns its code and what it printed.
-    fn run(&self, options: &Options) -> Result<(u8, String), NodeError> {
-        let image: Reference = "box:1".parse().unwrap();
+    pub(crate) fn run(&self, options: &Options) -> Result<(u8, String), NodeError> {
+        self.run_image("box:1", options)
+    }
+
+    /// Runs a container of an image to its end.
+    pub(crate) fn run_image(
+        &self,
+        image: &str,
+        options: &Options,
+    ) -> Result<(u8, String), NodeError> {
+        let image: Reference = image.parse().unwrap();
         let found = self.containers.create(&image, options)?;
         let mut file = tempfile::tempfile().unwrap();
         let null = fs_err::File::open("/dev/null").unwrap();
@@ -92,7 +104,7 @@ impl Machine {
     }
 }
 
-fn shell(script: &str) -> Options {
+pub(crate) fn shell(script: &str) -> Options {
     Options { command: ["sh", "-c", script].map(str::to_owned).to_vec(), ..Options::default() }
 }
 

@@ -31,3 +31,4 @@ pub use spec::{
     ProcessConfig, Root, Usage,
 };
 pub(crate) use supervisor::supervise;
+pub use users::look_up_owner;

@@ -88,6 +88,18 @@ fn resolve(passwd: &str, group: &str, asked: &str, more: &[String]) -> Result<Us
     Ok(User { uid, gid, groups, home })
 }
 
+/// Looks up whom files belong to: `user`, `user:group` or numbers, in the texts of a container's
+/// files of accounts. A user without a group has its own where it is named, and the number's
+/// otherwise.
+///
+/// # Errors
+/// A sentence, where a name is in neither text.
+pub fn look_up_owner(passwd: &str, group: &str, asked: &str) -> Result<(u32, u32), String> {
+    let user = resolve(passwd, group, asked, &[])?;
+    let is_number = asked.parse::<u32>().is_ok();
+    Ok((user.uid, if is_number { user.uid } else { user.gid }))
+}
+
 fn group_number(group: &str, asked: &str) -> Result<u32, String> {
     let by_name = group.lines().find_map(|line| {
         let mut fields = line.split(':');

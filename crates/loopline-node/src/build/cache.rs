@@ -1,0 +1,108 @@
+//! What earlier builds made of the same instruction on the same ground.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use loopline_image::digest::Digest;
+use loopline_image::store::{Item, Layer, Store};
+use serde::{Deserialize, Serialize};
+
+use super::BuildError;
+
+/// The folder of the data folder.
+const FOLDER: &str = "builds/cache";
+
+/// A step that was carried out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    /// The layer's archive, in the words of a manifest; nothing where it changed no file.
+    descriptor: Option<serde_json::Value>,
+    diff_id: Option<String>,
+}
+
+/// The cache of one data folder.
+pub(super) struct Cache {
+    folder: PathBuf,
+    store: Store,
+    is_off: bool,
+}
+
+impl Cache {
+    pub(super) fn open(data: &Path, store: Store, is_off: bool) -> io::Result<Self> {
+        let folder = data.join(FOLDER);
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder, store, is_off })
+    }
+
+    /// Returns what a step made, if it is still there: nothing, or a layer.
+    pub(super) fn get(&self, key: &Digest) -> Option<Option<Layer>> {
+        if self.is_off {
+            return None;
+        }
+        let text = fs::read(self.folder.join(key.hex())).ok()?;
+        // An entry that cannot be read is one that is not there.
+        let entry: Entry = serde_json::from_slice(&text).ok()?;
+        match (entry.descriptor, entry.diff_id) {
+            (Some(descriptor), Some(diff_id)) => {
+                let descriptor: loopline_image::Descriptor =
+                    serde_json::from_value(descriptor).ok()?;
+                let diff_id: Digest = diff_id.parse().ok()?;
+                let blob: Digest = descriptor.digest().to_string().parse().ok()?;
+                self.store.blob_size(&blob).ok()??;
+                Some(Some(Layer { descriptor, diff_id }))
+            }
+            _ => Some(None),
+        }
+    }
+
+    /// Remembers what a step made.
+    pub(super) fn put(&self, key: &Digest, layer: Option<&Layer>) -> Result<(), BuildError> {
+        let entry = match layer {
+            None => Entry { descriptor: None, diff_id: None },
+            Some(layer) => {
+                let blob: Digest = layer
+                    .descriptor
+                    .digest()
+                    .to_string()
+                    .parse()
+                    .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+                let items =
+                    [Item::Blob(blob), Item::Layer(self.store.form(), layer.diff_id.clone())];
+                self.store.pin(&pin(key), &items)?;
+                Entry {
+                    descriptor: Some(
+                        serde_json::to_value(&layer.descriptor).map_err(io::Error::from)?,
+                    ),
+                    diff_id: Some(layer.diff_id.to_string()),
+                }
+            }
+        };
+        let draft = self.folder.join(format!(".{}.{}", key.hex(), std::process::id()));
+        fs::write(&draft, serde_json::to_vec(&entry).map_err(io::Error::from)?)?;
+        Ok(fs::rename(draft, self.folder.join(key.hex()))?)
+    }
+}
+
+fn pin(key: &Digest) -> String {
+    format!("build-{}", key.hex())
+}
+
+/// Forgets what builds have made; images keep their layers.
+pub(super) fn clear(data: &Path, store: &Store) -> Result<usize, BuildError> {
+    let mut count = 0;
+    let entries = match fs::read_dir(data.join(FOLDER)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error.into()),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        store.unpin(&format!("build-{name}"))?;
+        fs::remove_file(entry.path())?;
+        count += 1;
+    }
+    Ok(count)
+}
