@@ -20,7 +20,7 @@ pub const MAX_LINE_BYTES: usize = 65_535;
 /// The largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// The most instructions of one file.
-pub const MAX_INSTRUCTIONS: usize = 10_000;
+pub const MAX_INSTRUCTIONS: usize = 4_000;
 /// The most problems kept; what comes after is more of the same.
 pub const MAX_PROBLEMS: usize = 1_000;
 /// How deep `ONBUILD` may stand in `ONBUILD` before reading stops. Even two are refused later.
@@ -138,7 +138,7 @@ impl<'a> Parser<'a> {
     fn file(&mut self) {
         if self.text.len() > MAX_FILE_BYTES {
             self.problem(Span::at(0), 1, ProblemKind::FileTooLarge);
-            self.piece(PieceKind::Code, 0, self.text.len());
+            self.piece(PieceKind::Unread, 0, self.text.len());
             return;
         }
         if self.text.starts_with('\u{feff}') {
@@ -149,7 +149,7 @@ impl<'a> Parser<'a> {
             if self.out.instructions.len() >= MAX_INSTRUCTIONS {
                 let span = Span::new(offset(line.start), offset(line.end));
                 self.problem(span, self.line, ProblemKind::TooManyInstructions);
-                self.piece(PieceKind::Code, line.start, self.text.len());
+                self.piece(PieceKind::Unread, line.start, self.text.len());
                 break;
             }
             self.first_line(&line);

@@ -312,4 +312,6 @@ pub enum PieceKind {
     Heredoc,
     /// The line that ends a here-document.
     Terminator,
+    /// What is past the bounds of a file, and was not read.
+    Unread,
 }

@@ -130,7 +130,7 @@ fn bases(checker: &mut Checker<'_>) {
         for word in [Some(&stage.base), stage.platform.as_ref()].into_iter().flatten() {
             let Ok(used) = lexer.expand(&word.text, &NoVariables) else { continue };
             for name in used.missing.iter().filter(|name| !declared.contains(&name.as_str())) {
-                let near = loopline_diagnostic::nearest(name, &declared);
+                let near = super::context::nearest(name, &declared);
                 let hint = near.map(|near| format!("did you mean `{near}`?"));
                 let message = format!("no `ARG` before the first `FROM` declares `{name}`");
                 checker.add_hint(&rules::UNDEFINED_ARG_IN_FROM, word.span, message, hint);
@@ -175,6 +175,9 @@ fn platform(checker: &mut Checker<'_>, stage: &Stage, lexer: Lexer) {
         checker.add(&rules::FROM_PLATFORM_FLAG_CONST_DISALLOWED, word.span, message);
     }
 }
+
+/// The most variables of one instruction that are looked at once they are not known.
+const MAX_UNDEFINED: usize = 100;
 
 /// What is known of the variables at the end of a stage.
 #[derive(Clone, Default)]
@@ -224,7 +227,7 @@ fn variables(checker: &mut Checker<'_>, index: usize, earlier: &[Known]) -> Know
                 }
             }
         }
-        for (name, span) in missing {
+        for (name, span) in missing.into_iter().take(MAX_UNDEFINED) {
             undefined(checker, &known, &name, span);
         }
         match &command.kind {
@@ -253,7 +256,7 @@ fn undefined(checker: &mut Checker<'_>, known: &Known, name: &str, span: Span) {
     let global = globals.iter().any(|argument| argument.name.text == name)
         || PLATFORM_VARIABLES.contains(&name);
     let names: Vec<&str> = known.names.iter().map(String::as_str).collect();
-    let near = loopline_diagnostic::nearest(name, &names);
+    let near = super::context::nearest(name, &names);
     // What the base image sets is not known: a slip must show in another way.
     if known.open && !global && near.is_none() {
         return;

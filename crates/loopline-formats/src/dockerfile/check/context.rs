@@ -47,6 +47,17 @@ enum Origin {
     Whole,
 }
 
+/// The most words that one is compared with for a hint.
+const MAX_COMPARED: usize = 100;
+
+/// Returns the word that `word` was most likely meant to be, where the choice is not too large.
+pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    if known.len() > MAX_COMPARED {
+        return None;
+    }
+    loopline_diagnostic::nearest(word, known)
+}
+
 impl<'a> Checker<'a> {
     pub(super) fn new(
         dockerfile: &'a Dockerfile,

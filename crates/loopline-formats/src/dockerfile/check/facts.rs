@@ -47,20 +47,24 @@ fn late_removal(checker: &mut Checker<'_>) {
         ("/root/.cache", &["pip", "pip3"], "install"),
     ];
     let mut found = Vec::new();
+    // The last `RUN` of the stage that filled each cache, and its line.
+    let mut filled: [Option<(usize, usize, u32)>; CACHES.len()] = [None; CACHES.len()];
     for run in &checker.runs {
+        for ((_, names, verb), last) in CACHES.iter().zip(&mut filled) {
+            if run.called(names).any(|command| command.has_plain(verb)) {
+                *last = Some((run.stage, run.index, run.instruction.first_line));
+            }
+        }
         for command in run.called(&["rm"]) {
             for word in command.plain() {
-                let cache = CACHES.iter().find(|(path, ..)| word.text.starts_with(path));
-                let Some((path, names, verb)) = cache else { continue };
-                let fills = |other: &&super::context::RunView<'_>| {
-                    other.stage == run.stage
-                        && other.called(names).any(|command| command.has_plain(verb))
-                };
-                let here = fills(&run);
-                let before =
-                    checker.runs.iter().filter(|other| other.index < run.index).rfind(fills);
-                if let Some(before) = before.filter(|_| !here) {
-                    let line = before.instruction.first_line;
+                let cache = CACHES.iter().position(|(path, ..)| word.text.starts_with(path));
+                let Some(cache) = cache else { continue };
+                let path = CACHES[cache].0;
+                // What this `RUN` filled itself, it may remove.
+                if let Some((stage, index, line)) = filled[cache]
+                    && stage == run.stage
+                    && index < run.index
+                {
                     let message = format!(
                         "`{path}` was filled by the `RUN` of line {line}, whose layer keeps it"
                     );

@@ -1,5 +1,7 @@
 //! `ADD`, `COPY` and `WORKDIR`: what goes where.
 
+use std::collections::BTreeMap;
+
 use loopline_diagnostic::rule_set as rules;
 
 use super::context::Checker;
@@ -7,6 +9,7 @@ use crate::dockerfile::instruction::{CommandKind, Location, Source, Transfer};
 use crate::dockerfile::tree::Word;
 
 pub(super) fn check(checker: &mut Checker<'_>) {
+    let unpacked = unpacked(checker);
     for index in 0..checker.build.stages.len() {
         let stage = &checker.build.stages[index];
         // Whether a `WORKDIR` was set here or in the stage this one stands on.
@@ -24,7 +27,7 @@ pub(super) fn check(checker: &mut Checker<'_>) {
                     if !workdir {
                         relative(checker, copy);
                     }
-                    archive(checker, index, command.instruction, copy);
+                    archive(checker, index, command.instruction, copy, &unpacked);
                 }
                 _ => {}
             }
@@ -150,7 +153,7 @@ fn from(checker: &mut Checker<'_>, index: usize, copy: &Transfer) {
             .iter()
             .filter_map(|stage| stage.name.as_ref().map(|name| name.text.as_str()))
             .collect();
-        let near = loopline_diagnostic::nearest(&name, &names);
+        let near = super::context::nearest(&name, &names);
         let hint = near.map(|near| format!("did you mean `{near}`?"));
         let message = format!("no stage before this one is called `{}`", from.text);
         checker.add_hint(&rules::DL3022, from.span, message, hint);
@@ -172,8 +175,49 @@ fn relative(checker: &mut Checker<'_>, copy: &Transfer) {
     }
 }
 
+/// Returns the last path element.
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or("")
+}
+
+/// Returns for each stage the files that `tar` unpacks, and the last instruction that does.
+fn unpacked(checker: &Checker<'_>) -> BTreeMap<(usize, String), usize> {
+    let mut unpacked = BTreeMap::new();
+    for run in &checker.runs {
+        for command in run.called(&["tar"]) {
+            let short = |word: &str| {
+                word.strip_prefix('-')
+                    .is_some_and(|flags| !flags.starts_with('-') && flags.contains('x'))
+            };
+            // The first word may hold flags without a dash: `tar xzf`.
+            let old = |at: usize, word: &str| {
+                at == 0
+                    && !word.starts_with('-')
+                    && !word.contains(['/', '.'])
+                    && word.contains('x')
+            };
+            let extracts = command.words[1..].iter().enumerate().any(|(at, word)| {
+                let text = word.text.as_str();
+                short(text) || matches!(text, "--extract" | "--get") || old(at, text)
+            });
+            if extracts {
+                for word in &command.words[1..] {
+                    unpacked.insert((run.stage, base(&word.text).to_owned()), run.index);
+                }
+            }
+        }
+    }
+    unpacked
+}
+
 /// DL3010: an archive that is copied and then unpacked.
-fn archive(checker: &mut Checker<'_>, index: usize, instruction: usize, copy: &Transfer) {
+fn archive(
+    checker: &mut Checker<'_>,
+    index: usize,
+    instruction: usize,
+    copy: &Transfer,
+    unpacked: &BTreeMap<(usize, String), usize>,
+) {
     if copy.from.is_some() {
         return;
     }
@@ -189,28 +233,8 @@ fn archive(checker: &mut Checker<'_>, index: usize, instruction: usize, copy: &T
         } else {
             destination
         };
-        let base = |path: &str| path.rsplit('/').next().unwrap_or("").to_owned();
-        let file = base(target);
-        let unpacked = checker.runs.iter().any(|run| {
-            run.stage == index
-                && run.index > instruction
-                && run.called(&["tar"]).any(|command| {
-                    let short = |word: &str| {
-                        word.strip_prefix('-')
-                            .is_some_and(|flags| !flags.starts_with('-') && flags.contains('x'))
-                    };
-                    let extracts = command.words[1..].iter().enumerate().any(|(at, word)| {
-                        short(&word.text)
-                            || matches!(word.text.as_str(), "--extract" | "--get")
-                            || at == 0
-                                && !word.text.starts_with('-')
-                                && !word.text.contains(['/', '.'])
-                                && word.text.contains('x')
-                    });
-                    extracts && command.words[1..].iter().any(|word| base(&word.text) == file)
-                })
-        });
-        if unpacked {
+        let last = unpacked.get(&(index, base(target).to_owned()));
+        if last.is_some_and(|last| *last > instruction) {
             let message = format!("`{source}` is copied and then unpacked; `ADD` unpacks it");
             checker.add(&rules::DL3010, path.span, message);
         }

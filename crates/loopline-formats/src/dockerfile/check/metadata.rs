@@ -1,5 +1,7 @@
 //! `USER`, `ENV`, `ARG`, `EXPOSE`, `CMD` and what else describes the image.
 
+use std::collections::BTreeSet;
+
 use loopline_diagnostic::{Rule, rule_set as rules};
 use loopline_source::Span;
 
@@ -193,10 +195,10 @@ pub(super) fn holds_secret(name: &str) -> bool {
 
 /// DL3044: a variable in the `ENV` that sets it first.
 fn self_references(checker: &mut Checker<'_>) {
-    let mut of_stages: Vec<Vec<&str>> = Vec::new();
+    let mut of_stages: Vec<BTreeSet<&str>> = Vec::new();
     for (index, stage) in checker.build.stages.iter().enumerate() {
         let base = checker.stage_named(&stage.base.text, index);
-        let mut known = base.map_or_else(Vec::new, |(base, _)| of_stages[base].clone());
+        let mut known = base.map_or_else(BTreeSet::new, |(base, _)| of_stages[base].clone());
         for command in &stage.commands {
             match &command.kind {
                 CommandKind::Arg(arguments) => {
@@ -217,32 +219,30 @@ fn self_references(checker: &mut Checker<'_>) {
     }
 }
 
-fn used_in(pairs: &[Pair], known: &[&str]) -> Vec<(Span, String)> {
+/// Returns the values of `pairs` that use a name which only another of them sets.
+fn used_in(pairs: &[Pair], known: &BTreeSet<&str>) -> Vec<(Span, String)> {
+    let set: BTreeSet<&str> = pairs.iter().map(|pair| pair.key.text.as_str()).collect();
+    let new = |name: &&str| set.contains(name) && !known.contains(name);
     let mut found = Vec::new();
     for pair in pairs {
-        let used = pairs.iter().find(|other| {
-            let name = other.key.text.as_str();
-            name != pair.key.text && !known.contains(&name) && uses(&pair.value.text, name)
-        });
-        if let Some(used) = used {
-            found.push((pair.value.span, used.key.text.clone()));
+        let mut names = names_in(&pair.value.text).filter(|name| *name != pair.key.text);
+        if let Some(name) = names.find(|name| new(name)) {
+            found.push((pair.value.span, name.to_owned()));
         }
     }
     found
 }
 
-/// Returns whether `$name` or `${name}` stands in `value`.
-fn uses(value: &str, name: &str) -> bool {
-    if name.is_empty() {
-        return false;
-    }
-    value.match_indices('$').any(|(at, _)| {
+/// Returns the names in `$name` and `${name}`.
+fn names_in(value: &str) -> impl Iterator<Item = &str> {
+    value.match_indices('$').filter_map(|(at, _)| {
         let rest = &value[at + 1..];
-        if let Some(rest) = rest.strip_prefix('{') {
-            return rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('}'));
-        }
-        rest.strip_prefix(name)
-            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        let (rest, braces) = match rest.strip_prefix('{') {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        (end > 0 && (!braces || rest[end..].starts_with('}'))).then(|| &rest[..end])
     })
 }
 

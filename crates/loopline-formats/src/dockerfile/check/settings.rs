@@ -10,6 +10,9 @@ use loopline_source::{FileTree, SourceFile, Span};
 use super::Report;
 use crate::dockerfile::tree::{DirectiveKind, Dockerfile, PieceKind};
 
+/// The most comments that silence findings; what is beyond them silences nothing.
+const MAX_PRAGMAS: usize = 1_000;
+
 /// The names of hadolint's settings, in the order they are looked for.
 const CONFIGURATION: [&str; 2] = [".hadolint.yaml", ".hadolint.yml"];
 
@@ -163,6 +166,9 @@ impl Settings {
             .filter_map(|code| code.split_whitespace().next())
             .map(str::to_owned)
             .collect();
+        if self.pragmas.len() >= MAX_PRAGMAS {
+            return;
+        }
         self.pragmas.push(Pragma { span, codes, global });
     }
 

@@ -31,20 +31,34 @@ pub(super) struct Evaluated {
 
 /// Variables in the order they were first set.
 #[derive(Clone, Debug, Default)]
-struct Environment(Vec<(String, String)>);
+struct Environment {
+    pairs: Vec<(String, String)>,
+    /// Where in `pairs` a name stands.
+    places: BTreeMap<String, usize>,
+}
 
 impl Environment {
+    fn new(pairs: Vec<(String, String)>) -> Self {
+        let mut environment = Self::default();
+        for (name, value) in &pairs {
+            environment.set(name, value);
+        }
+        environment
+    }
+
     fn set(&mut self, name: &str, value: &str) {
-        match self.0.iter_mut().find(|(found, _)| found == name) {
-            Some((_, old)) => value.clone_into(old),
-            None => self.0.push((name.to_owned(), value.to_owned())),
+        if let Some(place) = self.places.get(name) {
+            value.clone_into(&mut self.pairs[*place].1);
+        } else {
+            self.places.insert(name.to_owned(), self.pairs.len());
+            self.pairs.push((name.to_owned(), value.to_owned()));
         }
     }
 }
 
 impl Variables for Environment {
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.places.get(name).map(|place| self.pairs[*place].1.as_str())
     }
 }
 
@@ -125,25 +139,12 @@ pub(super) fn evaluate(
     for expression in inherited {
         evaluator.image_trigger(&expression)?;
     }
-    for command in &own_triggers {
-        let instruction = &context.dockerfile.instructions[command.instruction];
-        let origin = Origin {
-            index: command.instruction,
-            instruction,
-            file: &context.dockerfile.file,
-            trigger: true,
-        };
-        evaluator.command(command, origin)?;
-    }
-    for command in &source.commands {
-        let instruction = &context.dockerfile.instructions[command.instruction];
-        let origin = Origin {
-            index: command.instruction,
-            instruction,
-            file: &context.dockerfile.file,
-            trigger: false,
-        };
-        evaluator.command(command, origin)?;
+    let triggers = own_triggers.iter().map(|command| (command, true));
+    for (command, trigger) in triggers.chain(source.commands.iter().map(|own| (own, false))) {
+        let index = command.instruction;
+        let instruction = &context.dockerfile.instructions[index];
+        let file = &context.dockerfile.file;
+        evaluator.command(command, Origin { index, instruction, file, trigger })?;
     }
     let Evaluator { state, steps, .. } = evaluator;
     let stage = Stage {
@@ -160,7 +161,7 @@ pub(super) fn evaluate(
 
 fn start(configuration: Configuration) -> State {
     State {
-        environment: Environment(configuration.environment.clone()),
+        environment: Environment::new(configuration.environment.clone()),
         configuration,
         arguments: Vec::new(),
         command_set: false,
@@ -186,7 +187,7 @@ impl Evaluator<'_> {
     }
 
     fn command(&mut self, command: &Command, origin: Origin<'_>) -> Result<(), Error> {
-        let environment = self.state.environment.0.clone();
+        let environment = self.state.environment.pairs.clone();
         let working_directory = self.working_directory();
         let user = self.state.configuration.user.clone();
         let mut layer = false;
@@ -369,12 +370,12 @@ impl Evaluator<'_> {
 
     fn env(&mut self, pairs: &[Pair], origin: Origin<'_>) -> Result<String, Error> {
         let pairs = self.pairs(pairs, origin)?;
-        let mut kept = Environment(std::mem::take(&mut self.state.configuration.environment));
+        let mut kept = Environment::new(std::mem::take(&mut self.state.configuration.environment));
         for (name, value) in &pairs {
             self.state.environment.set(name, value);
             kept.set(name, value);
         }
-        self.state.configuration.environment = kept.0;
+        self.state.configuration.environment = kept.pairs;
         Ok(history::pairs("ENV", &pairs))
     }
 

@@ -1,5 +1,7 @@
 //! Any text is read or refused; nothing panics.
 
+use std::fmt::Write as _;
+
 use bolero::check;
 use loopline_formats::dockerfile::ignore::Patterns;
 use loopline_formats::dockerfile::mount;
@@ -67,4 +69,37 @@ fn any_mount_and_pattern_is_read_or_refused() {
             let _ = patterns.matches("a/b/c");
         }
     });
+}
+
+/// Files that are large in one way each: what they cost must not grow with the square.
+#[test]
+fn large_files_are_read_checked_and_planned() {
+    let many = |part: &str, count: usize| part.repeat(count);
+    let pairs: String = (0..50_000).fold(String::new(), |mut text, number| {
+        let _infallible = write!(text, " a{number}=$a{}", number + 1);
+        if number % 1_000 == 0 {
+            text.push_str(" \\\n");
+        }
+        text
+    });
+    let stages: String = (0..2_000).fold(String::new(), |mut text, number| {
+        let _infallible = write!(text, "FROM a:1 AS s{number}\nCOPY --from=t{number} x.tar y\n");
+        text
+    });
+    for text in [
+        format!("FROM a:1\nENV{pairs}\n"),
+        format!("FROM scratch\nCOPY {} /\n", many("$abc x.tar \\\n", 50_000)),
+        stages,
+        format!(
+            "FROM a:1\n{}",
+            many("COPY x.tar /\nRUN tar xf x.tar | rm -rf /root/.cache\n", 2_000)
+        ),
+        format!("FROM a:1\nRUN {}\n", many("apt-get install a && \\\n", 50_000)),
+        format!("FROM a:1\nRUN {}\n", many("$(( \"`' ${x \\\n", 20_000)),
+        format!("FROM a:1\n{}RUN x\n", many("# hadolint ignore=DL3008\n", 20_000)),
+        format!("FROM a:1\n{}", many("RUN <<E\n", 5_000)),
+        many("FROM a:1\n", 20_000),
+    ] {
+        prove(&text);
+    }
 }
