@@ -1,15 +1,14 @@
 //! Expressions of policies in CEL.
-//!
-//! The variable `authorizer` is not known here yet: policies that name it are refused when they
-//! are written.
 
 use std::sync::Arc;
 
 use super::expression::{EvaluationFuture, Expression, Expressions, Scope};
-use crate::cel::{Program, from_json, to_json};
+use crate::auth::Decision;
+use crate::cel::authorizer::{self, Answer, Question};
+use crate::cel::{Program, Value, from_json, to_json};
 
-/// The variable that asks who may do what.
-const AUTHORIZER: &str = "authorizer";
+/// How many different questions one evaluation may ask of the authorizer.
+const MAX_QUESTIONS: usize = 64;
 
 /// The engine of CEL.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +18,7 @@ struct Compiled(Program);
 
 impl Expressions for Cel {
     fn compile(&self, text: &str, variables: &[&str]) -> Result<Arc<dyn Expression>, String> {
-        let known: Vec<&str> =
-            variables.iter().copied().filter(|variable| *variable != AUTHORIZER).collect();
-        let program = Program::compile(text, &known).map_err(|error| {
+        let program = Program::compile(text, variables).map_err(|error| {
             // Admission says itself that it was the compilation that failed.
             let text = error.to_string();
             text.strip_prefix("compilation failed: ").unwrap_or(&text).to_owned()
@@ -32,12 +29,47 @@ impl Expressions for Cel {
 
 impl Expression for Compiled {
     fn evaluate<'a>(&'a self, scope: &'a Scope<'a>) -> EvaluationFuture<'a> {
-        let bindings: Vec<_> =
+        Box::pin(async move {
+            let value = self.value(scope).await?;
+            to_json(&value).ok_or_else(|| "the value has no JSON form".to_owned())
+        })
+    }
+}
+
+impl Compiled {
+    /// Evaluates the program, anew with every answer that it has to wait for.
+    async fn value(&self, scope: &Scope<'_>) -> Result<Value, String> {
+        let mut bindings: Vec<_> =
             scope.values.iter().map(|(name, value)| (&**name, from_json(value))).collect();
-        let value =
-            self.0.evaluate(&bindings).map_err(|error| error.to_string()).and_then(|value| {
-                to_json(&value).ok_or_else(|| "the value has no JSON form".to_owned())
-            });
-        Box::pin(std::future::ready(value))
+        if self.0.names(authorizer::VARIABLE) {
+            let request = scope.values.get("request").unwrap_or(&serde_json::Value::Null);
+            bindings.push((authorizer::VARIABLE, authorizer::value(request)));
+        }
+        let mut answers: Vec<(Question, Answer)> = Vec::new();
+        loop {
+            let (value, open) =
+                authorizer::with_answers(answers.clone(), || self.0.evaluate(&bindings));
+            if open.is_empty() {
+                return value.map_err(|error| error.to_string());
+            }
+            if answers.len() + open.len() > MAX_QUESTIONS {
+                return Err(format!(
+                    "the authorizer was asked more than {MAX_QUESTIONS} different questions"
+                ));
+            }
+            for question in open {
+                let answer = ask(scope, &question).await;
+                answers.push((question, answer));
+            }
+        }
+    }
+}
+
+async fn ask(scope: &Scope<'_>, question: &Question) -> Answer {
+    let user = question.user(scope.user);
+    match scope.server.authorizer().authorize(&user, &question.action).await {
+        Ok(Decision::Allow(reason)) => Answer { allowed: true, reason, error: None },
+        Ok(Decision::Deny(reason)) => Answer { allowed: false, reason, error: None },
+        Err(status) => Answer { error: Some(status.message), ..Answer::default() },
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Attributes, Operation};
 use crate::Server;
+use crate::auth::audit;
 use crate::object;
 use crate::selector::Filter;
 use crate::status::{Result, Status};
@@ -65,8 +66,10 @@ async fn pod(server: &Server, attributes: &mut Attributes) -> Result<()> {
     }
     let namespace = server.namespace(&attributes.namespace).await?;
     let enforced = policy(&namespace, "enforce");
+    audit::annotate(&format!("{LABEL}enforce-policy"), &enforced.to_string());
     let found = found(enforced, &attributes.object);
     if !found.is_empty() {
+        note(&namespace, &attributes.object);
         return Err(
             attributes.forbidden(format_args!("violates PodSecurity \"{enforced}\": {found}"))
         );
@@ -76,12 +79,23 @@ async fn pod(server: &Server, attributes: &mut Attributes) -> Result<()> {
     Ok(())
 }
 
-/// Warns of what the level of the warnings would not allow.
+/// Warns of what the level of the warnings would not allow, and notes in the audit event what the
+/// level of audits would not.
 fn warn(attributes: &mut Attributes, namespace: &Value, pod: &Value) {
     let asked = policy(namespace, "warn");
     let found = found(asked, pod);
     if !found.is_empty() {
         attributes.warnings.push(format!("would violate PodSecurity \"{asked}\": {found}"));
+    }
+    note(namespace, pod);
+}
+
+fn note(namespace: &Value, pod: &Value) {
+    let audited = policy(namespace, "audit");
+    let found = found(audited, pod);
+    if !found.is_empty() {
+        let text = format!("would violate PodSecurity \"{audited}\": {found}");
+        audit::annotate(&format!("{LABEL}audit-violations"), &text);
     }
 }
 
@@ -154,12 +168,6 @@ async fn namespace(server: &Server, attributes: &mut Attributes) -> Result<()> {
     }
     if !errors.is_empty() {
         return Err(Status::invalid(&attributes.entry.resource, &attributes.name, &errors));
-    }
-    let audit = format!("{LABEL}audit");
-    let audited = object::label(&attributes.object, &audit);
-    if audited.is_some() && audited != object::label(&attributes.old, &audit) {
-        let warning = format!("{audit} has no effect: admission adds nothing to audit events");
-        attributes.warnings.push(warning);
     }
     let (new, old) = (policy(&attributes.object, "enforce"), policy(&attributes.old, "enforce"));
     let weaker = new.level < old.level || new == old || new.level == Level::Privileged;

@@ -1,6 +1,9 @@
 //! The audit log: who asked for what, and what they were answered, as `audit.k8s.io/v1` events of
 //! the level `Metadata`, one JSON object a line. Bodies and credentials are never in it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -118,6 +121,36 @@ impl File {
     }
 }
 
+tokio::task_local! {
+    /// What is to be told of the request that is being answered, beside what it was.
+    static ANNOTATIONS: RefCell<BTreeMap<String, String>>;
+}
+
+/// Adds something to the event of the request that is being answered; several values under a key
+/// stand beside each other. Requests of the same process have no event, and nothing is added.
+pub(crate) fn annotate(key: &str, value: &str) {
+    // Outside of a request of the network there is nothing to add to.
+    let _ = ANNOTATIONS.try_with(|annotations| {
+        let mut annotations = annotations.borrow_mut();
+        match annotations.get_mut(key) {
+            Some(text) if text.split(", ").any(|one| one == value) => {}
+            Some(text) => text.push_str(&format!(", {value}")),
+            None => {
+                annotations.insert(key.to_owned(), value.to_owned());
+            }
+        }
+    });
+}
+
+/// Answers a request; returns what was added to its event, too.
+pub(crate) async fn annotated<F: Future>(answering: F) -> (F::Output, BTreeMap<String, String>) {
+    let answered = async {
+        let answer = answering.await;
+        (answer, ANNOTATIONS.with(RefCell::take))
+    };
+    ANNOTATIONS.scope(RefCell::default(), answered).await
+}
+
 /// One request, as it will be written.
 #[derive(Debug)]
 pub(crate) struct Record(Value);
@@ -168,7 +201,13 @@ impl Record {
     }
 
     /// Says what was answered, and hands the event over.
-    pub(crate) async fn finish(mut self, server: &Server, code: u16, reason: Option<Reason>) {
+    pub(crate) async fn finish(
+        mut self,
+        server: &Server,
+        code: u16,
+        reason: Option<Reason>,
+        annotations: BTreeMap<String, String>,
+    ) {
         let Some(log) = server.audit() else { return };
         let mut status = json!({"metadata": {}, "code": code});
         if code >= 400 {
@@ -181,6 +220,9 @@ impl Record {
         self.0["responseStatus"] = status;
         let now = server.clock().now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
         self.0["stageTimestamp"] = json!(now);
+        if !annotations.is_empty() {
+            self.0["annotations"] = json!(annotations);
+        }
         let mut line = self.0.to_string().into_bytes();
         line.push(b'\n');
         // The writer lives as long as the log; where it is gone, its thread has panicked.

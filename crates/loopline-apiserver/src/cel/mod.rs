@@ -5,6 +5,7 @@
 //! values. What an evaluation may cost is bounded before it starts: loops count with the sizes of
 //! the values that they may go over.
 
+pub mod authorizer;
 mod cost;
 mod value;
 
@@ -26,8 +27,11 @@ const MAX_DEPTH: u16 = 48;
 pub const MAX_COST: u64 = 10_000_000;
 
 /// The standard functions and Kubernetes' own, made once.
-static FUNCTIONS: LazyLock<cel::Context<'static>> =
-    LazyLock::new(|| cel::Context::default().with_all());
+static FUNCTIONS: LazyLock<cel::Context<'static>> = LazyLock::new(|| {
+    let mut context = cel::Context::default().with_all();
+    authorizer::register(&mut context);
+    context
+});
 
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -235,13 +235,12 @@ impl Server {
     ) -> Reply {
         let mut record = audit::Record::begin(self, &request, connection);
         let answering = AssertUnwindSafe(self.answer_network(request, connection, &mut record));
-        let reply = answering
-            .catch_unwind()
-            .await
+        let (reply, annotations) = audit::annotated(answering.catch_unwind()).await;
+        let reply = reply
             .unwrap_or_else(|_| reply::error(&Status::internal("the request's handler panicked")));
         if let Some(record) = record {
             let reason = reply.extensions().get::<audit::Reason>().cloned();
-            record.finish(self, reply.status().as_u16(), reason).await;
+            record.finish(self, reply.status().as_u16(), reason, annotations).await;
         }
         reply
     }

@@ -414,3 +414,77 @@ async fn secrets_are_sealed_on_the_disk() {
     loopline_tls::write_private(&key, &kept).unwrap();
     Sealed::open(&key, &open(), &clock).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_and_levels_of_security_add_to_audit_events() {
+    if !has_kubectl() {
+        return;
+    }
+    let guarded = Guarded::new().await;
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "notes"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                "resources": ["configmaps"],
+            }]},
+            "validations": [{"expression": "true"}, {"expression": "has(object.data)"}],
+            "auditAnnotations": [
+                {"key": "named", "valueExpression": "'name: ' + object.metadata.name"},
+                {"key": "never", "valueExpression": "null"},
+            ],
+        },
+    });
+    make(&guarded.server, policy).await.ok();
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "everywhere"},
+        "spec": {"policyName": "notes", "validationActions": ["Audit"]},
+    });
+    let bound = make(&guarded.server, binding).await;
+    assert_eq!(bound.warnings, Vec::<String>::new());
+    let space = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": "watched", "labels": {"pod-security.kubernetes.io/audit": "baseline"},
+        },
+    });
+    make(&guarded.server, space).await.ok();
+    let host = r#"{"spec": {"hostNetwork": true}}"#;
+    for command in [
+        &["create", "configmap", "empty"][..],
+        &["create", "configmap", "full", "--from-literal=a=b"],
+        &["-n", "watched", "run", "p", "--image=i", "--overrides", host],
+        &["get", "--raw", "/version?last"],
+    ] {
+        let (done, said) = guarded.kubectl(command).await;
+        assert!(done, "{said}");
+    }
+    let events = guarded.events().await;
+    let of = |resource: &str, namespace: &str| -> Vec<Value> {
+        let all = events.iter().filter(|event| {
+            event["verb"] == "create"
+                && event["objectRef"]["resource"] == resource
+                && event["objectRef"]["namespace"] == namespace
+        });
+        all.map(|event| event["annotations"].clone()).collect()
+    };
+    let maps = of("configmaps", "default");
+    assert_eq!(maps.len(), 2, "{maps:?}");
+    assert_eq!(maps[0]["notes/named"], "name: empty");
+    assert!(maps[0].get("notes/never").is_none());
+    let failed = maps[0]["validation.policy.admission.k8s.io/validation_failure"].as_str().unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(failed).unwrap(),
+        json!([{
+            "message": "failed expression: has(object.data)", "policy": "notes",
+            "binding": "everywhere", "expressionIndex": 1, "validationActions": ["Audit"],
+        }])
+    );
+    assert_eq!(maps[1], json!({"notes/named": "name: full"}));
+    let pods = of("pods", "watched");
+    let violated = pods[0]["pod-security.kubernetes.io/audit-violations"].as_str().unwrap();
+    let begins = "would violate PodSecurity \"baseline:latest\": host namespaces";
+    assert!(violated.starts_with(begins), "{violated}");
+    assert_eq!(pods[0]["pod-security.kubernetes.io/enforce-policy"], "privileged:latest");
+}

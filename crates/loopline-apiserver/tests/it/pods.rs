@@ -272,7 +272,7 @@ async fn namespaces_ask_for_levels_of_security() {
     );
     let answer =
         make(&server, space(json!({"pod-security.kubernetes.io/audit": "baseline"}))).await;
-    assert!(answer.warnings[0].contains("adds nothing to audit events"), "{:?}", answer.warnings);
+    assert_eq!(answer.warnings, Vec::<String>::new());
     answer.ok();
     let place = |mut object: Value| {
         object["metadata"]["namespace"] = json!("safe");

@@ -1,8 +1,12 @@
 //! Admission policies in CEL, as a cluster's users write them.
 
+use std::sync::Arc;
+
+use loopline_apiserver::auth::{Rbac, User};
+use loopline_apiserver::{Options, Server};
 use serde_json::json;
 
-use crate::support::{make, server};
+use crate::support::{ask, ask_as, make, server};
 
 #[tokio::test]
 async fn a_policy_in_cel_judges_writes() {
@@ -64,11 +68,125 @@ async fn a_policy_in_cel_judges_writes() {
                 "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
                 "resources": ["configmaps"],
             }]},
-            "validations": [{"expression": "authorizer.group('').resource('pods')"}],
+            "validations": [{"expression": "authority.group('').resource('pods')"}],
         },
     });
     let answer = make(&server, broken).await;
     let (code, message) = answer.refused();
     assert_eq!(code, 422, "{message}");
-    assert!(message.contains("undeclared reference to 'authorizer'"), "{message}");
+    assert!(message.contains("undeclared reference to 'authority'"), "{message}");
+}
+
+#[tokio::test]
+async fn policies_ask_who_may_do_what() {
+    let mut options = Options::ephemeral().unwrap();
+    options.authorizer = Arc::new(Rbac::new(Arc::clone(&options.store)));
+    let server = Server::new(options);
+    let group = "rbac.authorization.k8s.io";
+    let maps =
+        |verbs: &[&str]| json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs});
+    for (name, rules) in [
+        ("writer", json!([maps(&["create"])])),
+        (
+            "keeper",
+            json!([
+                maps(&["create", "protect"]), {"nonResourceURLs": ["/keys"], "verbs": ["get"]},
+            ]),
+        ),
+    ] {
+        let role = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
+            "metadata": {"name": name}, "rules": rules,
+        });
+        make(&server, role).await.ok();
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+            "subjects": [
+                {"apiGroup": group, "kind": "User", "name": name},
+                {"kind": "ServiceAccount", "namespace": "default", "name": name},
+            ],
+        });
+        make(&server, binding).await.ok();
+    }
+    let policy = |expression: &str| {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": "asks"},
+            "spec": {
+                "matchConstraints": {"resourceRules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                    "resources": ["configmaps"],
+                }]},
+                "validations": [{"expression": expression}],
+            },
+        })
+    };
+    make(&server, policy("true")).await.ok();
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "everywhere"},
+        "spec": {"policyName": "asks", "validationActions": ["Deny"]},
+    });
+    make(&server, binding).await.ok();
+    let user = |name: &str| User { name: name.to_owned(), ..User::default() };
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/asks";
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let own = "authorizer.requestResource";
+    let (some, all, none) = ((422, 201), (201, 201), (422, 422));
+    for (index, (expression, (writer, keeper))) in [
+        (format!("{own}.check('protect').allowed()"), some),
+        (
+            "authorizer.group('').resource('configmaps').namespace('default').name('x')\
+             .check('protect').allowed()"
+                .to_owned(),
+            some,
+        ),
+        ("authorizer.path('/keys').check('get').allowed()".to_owned(), some),
+        ("authorizer.path('/keys').check('put').allowed()".to_owned(), none),
+        (
+            "authorizer.serviceAccount('default', 'keeper').path('/keys').check('get').allowed()"
+                .to_owned(),
+            all,
+        ),
+        (
+            "authorizer.serviceAccount('default', 'writer').path('/keys').check('get').allowed()"
+                .to_owned(),
+            none,
+        ),
+        (
+            "!authorizer.group('apps').resource('deployments').subresource('scale').check('get')\
+             .errored()"
+                .to_owned(),
+            all,
+        ),
+        (format!("{own}.check('create').reason().startsWith('RBAC: allowed by')"), all),
+        (format!("['protect', 'create'].all(v, {own}.check(v).allowed())"), some),
+        (format!("{own}.check('protect').allowed() || {own}.check('create').allowed()"), all),
+        // More questions than may be asked: no answer, which refuses.
+        (
+            format!(
+                "'abcdefghi'.split('').all(a, 'abcdefghi'.split('').all(b, \
+                 !{own}.check(a + b).allowed()))"
+            ),
+            none,
+        ),
+        // What the authorizer gives out is nothing that one can make, or ask without.
+        ("authorizer.check('get').allowed()".to_owned(), none),
+        ("object.metadata.check('get').allowed()".to_owned(), none),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        ask(&server, "PATCH", path, policy(&expression)).await.ok();
+        for (name, expected) in [("writer", writer), ("keeper", keeper)] {
+            let map = json!({
+                "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": format!("{name}-{index}")},
+            });
+            let answer = ask_as(&server, user(name), "POST", maps, map).await;
+            assert_eq!(answer.code, expected, "{expression} of {name}: {}", answer.body);
+        }
+    }
 }

@@ -10,31 +10,6 @@ use crate::Server;
 use crate::admission::{Attributes, Operation};
 use crate::status::{Result, Status};
 
-/// Warns who writes what only audit events would show, to which nothing is added yet.
-pub(super) fn warn_of_audits(attributes: &mut Attributes) {
-    if !matches!(attributes.operation, Operation::Create | Operation::Update) {
-        return;
-    }
-    let spec = &attributes.object["spec"];
-    let has = |list: &str, found: &dyn Fn(&Value) -> bool| {
-        spec[list].as_array().into_iter().flatten().any(found)
-    };
-    let place = if attributes.is_kind(GROUP, "ValidatingAdmissionPolicy")
-        && has("auditAnnotations", &|_| true)
-    {
-        "spec.auditAnnotations"
-    } else if attributes.is_kind(GROUP, "ValidatingAdmissionPolicyBinding")
-        && has("validationActions", &|action| action == "Audit")
-    {
-        "spec.validationActions: Audit"
-    } else {
-        return;
-    };
-    attributes
-        .warnings
-        .push(format!("{place} has no effect: admission adds nothing to audit events"));
-}
-
 /// Refuses policies with expressions that do not compile.
 pub(super) fn policy(server: &Server, attributes: &Attributes) -> Result<()> {
     let kinds = ["MutatingAdmissionPolicy", "ValidatingAdmissionPolicy"];

@@ -1,8 +1,9 @@
-//! `ValidatingAdmissionPolicy`: writes are refused, or warned about, where expressions are false.
+//! `ValidatingAdmissionPolicy`: writes are refused, warned about, or noted in the audit log, where
+//! expressions are false.
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::bound::{Bound, bound};
 use super::check;
@@ -10,6 +11,7 @@ use super::evaluation::Evaluation;
 use crate::Server;
 use crate::admission::matching::is_exempt;
 use crate::admission::{Admission, AdmissionFuture, Attributes};
+use crate::auth::audit;
 use crate::object;
 use crate::status::{Result, Status};
 
@@ -31,15 +33,22 @@ impl Admission for Validating {
     }
 }
 
+/// Under which key audit events tell of writes that a policy found wrong.
+const FAILURES: &str = "validation.policy.admission.k8s.io/validation_failure";
+
+/// The longest value that a policy adds to an audit event, in bytes.
+const MAX_ANNOTATION_BYTES: usize = 10 * 1024;
+
 /// What a policy found wrong.
 struct Failure {
     message: String,
     reason: String,
+    /// Which of its validations.
+    index: usize,
 }
 
 async fn validate(server: &Server, attributes: &mut Attributes) -> Result<()> {
     check::policy(server, attributes)?;
-    check::warn_of_audits(attributes);
     if is_exempt(attributes) {
         return Ok(());
     }
@@ -51,7 +60,7 @@ async fn validate(server: &Server, attributes: &mut Attributes) -> Result<()> {
         "validatingadmissionpolicybindings",
     )
     .await?;
-    let mut warnings = Vec::new();
+    let (mut warnings, mut noted, mut denial) = (Vec::new(), Vec::new(), None);
     for bound in &policies {
         let (policy, binding) = (object::name(&bound.policy), object::name(&bound.binding));
         for failure in failures(server, attributes, bound).await? {
@@ -59,8 +68,14 @@ async fn validate(server: &Server, attributes: &mut Attributes) -> Result<()> {
             let acts = |action: &str| {
                 actions.as_array().into_iter().flatten().any(|one| one.as_str() == Some(action))
             };
-            if acts("Deny") {
-                return Err(denied(attributes, policy, binding, &failure));
+            if acts("Deny") && denial.is_none() {
+                denial = Some(denied(attributes, policy, binding, &failure));
+            }
+            if acts("Audit") {
+                noted.push(json!({
+                    "message": failure.message, "policy": policy, "binding": binding,
+                    "expressionIndex": failure.index, "validationActions": actions,
+                }));
             }
             if acts("Warn") {
                 warnings.push(format!(
@@ -71,8 +86,11 @@ async fn validate(server: &Server, attributes: &mut Attributes) -> Result<()> {
             }
         }
     }
+    if !noted.is_empty() {
+        audit::annotate(FAILURES, &Value::Array(noted).to_string());
+    }
     attributes.warnings.append(&mut warnings);
-    Ok(())
+    denial.map_or(Ok(()), Err)
 }
 
 fn denied(attributes: &Attributes, policy: &str, binding: &str, failure: &Failure) -> Status {
@@ -95,7 +113,7 @@ fn denied(attributes: &Attributes, policy: &str, binding: &str, failure: &Failur
 async fn failures(server: &Server, attributes: &Attributes, bound: &Bound) -> Result<Vec<Failure>> {
     let spec = &bound.policy["spec"];
     let ignores = spec["failurePolicy"] == "Ignore";
-    let error = |message: String| Failure { message, reason: "Invalid".to_owned() };
+    let error = |message: String| Failure { message, reason: "Invalid".to_owned(), index: 0 };
     let params = match &bound.params {
         Ok(params) => params,
         Err(_) if ignores => return Ok(Vec::new()),
@@ -114,20 +132,51 @@ async fn failures(server: &Server, attributes: &Attributes, bound: &Bound) -> Re
                 continue;
             }
         }
-        for validation in spec["validations"].as_array().into_iter().flatten() {
+        for (index, validation) in spec["validations"].as_array().into_iter().flatten().enumerate()
+        {
             let text = validation["expression"].as_str().unwrap_or("");
             match evaluation.holds(text).await {
                 Ok(true) => {}
                 Ok(false) => found.push(Failure {
                     message: message(&evaluation, validation, text).await,
                     reason: validation["reason"].as_str().unwrap_or("Invalid").to_owned(),
+                    index,
                 }),
                 Err(_) if ignores => {}
-                Err(why) => found.push(error(why)),
+                Err(why) => found.push(Failure { index, ..error(why) }),
             }
+        }
+        if let Err(why) = annotate(&evaluation, &bound.policy).await
+            && !ignores
+        {
+            found.push(error(why));
         }
     }
     Ok(found)
+}
+
+/// Adds to the audit event what a policy says of the write.
+async fn annotate(evaluation: &Evaluation<'_>, policy: &Value) -> std::result::Result<(), String> {
+    for annotation in policy["spec"]["auditAnnotations"].as_array().into_iter().flatten() {
+        let text = annotation["valueExpression"].as_str().unwrap_or("");
+        let value = match evaluation.value(text).await {
+            Ok(Value::Null) => continue,
+            Ok(Value::String(value)) => value,
+            Ok(_) => {
+                return Err(format!("expression '{text}' resulted in a value that is no string"));
+            }
+            Err(error) => return Err(format!("expression '{text}' resulted in error: {error}")),
+        };
+        let mut value = value.trim();
+        if value.len() > MAX_ANNOTATION_BYTES {
+            value = &value[..value.floor_char_boundary(MAX_ANNOTATION_BYTES)];
+        }
+        if !value.is_empty() {
+            let key = annotation["key"].as_str().unwrap_or("");
+            audit::annotate(&format!("{}/{key}", object::name(policy)), value);
+        }
+    }
+    Ok(())
 }
 
 /// Returns what is said of a validation that failed: its message expression where that gives a
