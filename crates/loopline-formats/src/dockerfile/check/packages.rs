@@ -238,18 +238,22 @@ fn pip(checker: &mut Checker<'_>) {
             })?;
         Some((run.word(word), unpinned(word, "==<version>")))
     });
-    let mut cacheless = vec![false; checker.build.stages.len()];
+    // From which instruction on a stage has the cache turned off.
+    let mut cacheless: Vec<Option<usize>> = vec![None; checker.build.stages.len()];
     for (index, stage) in checker.build.stages.iter().enumerate() {
         let base = checker.stage_named(&stage.base.text, index).map(|(base, _)| base);
-        cacheless[index] = base.is_some_and(|base| cacheless[base])
-            || stage.commands.iter().any(|command| match &command.kind {
-                CommandKind::Env(pairs) => pairs.iter().any(|pair| {
-                    let off = ["", "0", "off", "no", "false"];
-                    pair.key.text == "PIP_NO_CACHE_DIR"
-                        && !off.contains(&pair.value.text.trim_matches('"').to_lowercase().as_str())
-                }),
-                _ => false,
-            });
+        let sets = stage.commands.iter().find(|command| match &command.kind {
+            CommandKind::Env(pairs) => pairs.iter().any(|pair| {
+                let off = ["", "0", "off", "no", "false"];
+                pair.key.text == "PIP_NO_CACHE_DIR"
+                    && !off.contains(&pair.value.text.trim_matches('"').to_lowercase().as_str())
+            }),
+            _ => false,
+        });
+        cacheless[index] = match base.and_then(|base| cacheless[base]) {
+            Some(_) => Some(stage.instruction),
+            None => sets.map(|command| command.instruction),
+        };
     }
     checker.each_run(&rules::DL3042, |run| {
         let inline = run.instruction.logical.text.contains("PIP_NO_CACHE_DIR=");
@@ -258,7 +262,8 @@ fn pip(checker: &mut Checker<'_>) {
             mount.kind == Kind::Cache
                 && (target.ends_with("/.cache/pip") || target.ends_with("/.cache"))
         });
-        if cacheless[run.stage] || inline || mounted {
+        let off = cacheless[run.stage].is_some_and(|from| from < run.index);
+        if off || inline || mounted {
             return None;
         }
         let command = run.script.commands.iter().find(|command| {

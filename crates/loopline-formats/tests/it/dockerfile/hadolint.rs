@@ -4,7 +4,7 @@
 //! found as `line:code`. Where this check says more or less on purpose, the line goes on with
 //! `more`, `less` and the reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loopline_formats::dockerfile::check;
 use loopline_formats::dockerfile::parse::parse;
@@ -90,6 +90,56 @@ fn every_case_has_hadolints_verdict() {
     println!("hadolint's cases: {} of {count} as expected", count - wrong.len());
     assert!(count > 600);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The version whose verdicts `hadolint.txt` holds.
+const VERSION: &str = "2.15.1";
+
+/// Where that version is installed, it is asked again.
+#[test]
+fn hadolint_itself_says_so() {
+    #[expect(clippy::disallowed_methods, reason = "the tools of whoever runs the tests")]
+    let hadolint = || std::process::Command::new("hadolint");
+    let version = hadolint()
+        .arg("--version")
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    match version {
+        Ok(version) if version.ends_with(VERSION) => println!("asking {version}"),
+        Ok(other) => return println!("skipped: {other} is not hadolint {VERSION}"),
+        Err(_) => return println!("skipped: hadolint is not installed"),
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut expected = Vec::new();
+    for (number, line) in CASES.lines().filter(|line| !line.is_empty()).enumerate() {
+        let (case, verdict) = line.split_once("  =>").expect("a verdict");
+        let path = folder.path().join(format!("{number}.Dockerfile"));
+        fs_err::write(&path, unescaped(case)).expect("a case is written");
+        let codes = verdict.split(" | ").next().unwrap_or("").split_whitespace();
+        let codes: BTreeSet<String> = codes.map(str::to_owned).collect();
+        expected.push((path, case, codes));
+    }
+    let output = hadolint()
+        .args(["--no-fail", "--no-color", "--config", "/dev/null"])
+        .args(expected.iter().map(|(path, ..)| path))
+        .output()
+        .expect("hadolint runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let place = words.next().and_then(|place| place.rsplit_once(':'));
+        if let (Some((path, line)), Some(code)) = (place, words.next())
+            && code.starts_with("DL")
+        {
+            found.entry(path).or_default().insert(format!("{line}:{code}"));
+        }
+    }
+    for (path, case, codes) in &expected {
+        let said = found.remove(path.to_str().expect("a name")).unwrap_or_default();
+        assert_eq!(&said, codes, "{case}");
+    }
+    println!("hadolint says of {} files what is kept", expected.len());
 }
 
 /// What hadolint 2.15.1 gives for the guide's four files.
