@@ -51,6 +51,21 @@ impl Sizes {
     }
 }
 
+/// Runs the benchmark of layers and registries, which is one of its own crate so that not
+/// everything is built for it.
+pub(crate) fn images(root: &Path, parts: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new("cargo")
+        .args(["bench", "--package", "loopline-image", "--bench", "images", "--"])
+        .args(parts)
+        .current_dir(root)
+        .status()
+        .context("cargo")?;
+    if !status.success() {
+        bail!("the benchmark failed");
+    }
+    Ok(())
+}
+
 struct Case {
     name: &'static str,
     workflow: String,

@@ -16,6 +16,8 @@ usage: cargo xtask TASK
   gen [--check]     write (or check) the generated files
   bench pipelines [--graphs N] [--log-gigabytes N]
                     measure Loopline beside bash, and act where it is installed
+  bench images [layers] [registries]
+                    measure layers beside tar, and the registry beside docker-registry
   bench api [start] [writes] [reads] [watches]
                     measure the API server, and its store beside etcd where it is installed
 ";
@@ -40,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         ["bench", "pipelines", sizes @ ..] => {
             bench::pipelines(&root()?, &bench::Sizes::parse(sizes)?)
         }
+        ["bench", "images", parts @ ..] => bench::images(&root()?, parts),
         ["bench", "api", parts @ ..] => bench::api(&root()?, parts),
         _ => {
             print!("{USAGE}");

@@ -4,7 +4,7 @@
 //! the kernel resolves them with the folder as root; how much there may be is bounded; devices,
 //! owners and attributes that this process may not make are counted, not forced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -52,6 +52,9 @@ pub struct Unpacked {
     pub bytes: u64,
     /// What could not be made.
     pub skipped: Skipped,
+    /// Folders that the layer does not describe but has files in. They got mode 0755; over other
+    /// layers they are what they are there.
+    pub implied: BTreeSet<Vec<u8>>,
 }
 
 /// What this process may not make of a layer.
@@ -63,8 +66,6 @@ pub struct Skipped {
     pub owners: u64,
     /// Extended attributes.
     pub xattrs: u64,
-    /// Folders that the layer did not describe but has files in: they got mode 0755.
-    pub implied_folders: u64,
 }
 
 /// Why a layer cannot be unpacked.
@@ -129,6 +130,7 @@ pub fn unpack(
             folder: None,
             late: BTreeMap::new(),
             skipped: Skipped::default(),
+            implied: BTreeSet::new(),
             buffer: vec![0; COPY_BYTES],
         };
         let mut reader = Reader::new(to_unpack, options.bounds);
@@ -142,7 +144,8 @@ pub fn unpack(
         io::copy(&mut rest, &mut io::sink()).map_err(|error| bomb(error.into()))?;
         unpacker.finish_folders()?;
         let diff_id = hashing.join().map_err(|_| io::Error::other("a thread panicked"))??;
-        Ok(Unpacked { diff_id, entries, bytes, skipped: unpacker.skipped })
+        let Unpacker { skipped, implied, .. } = unpacker;
+        Ok(Unpacked { diff_id, entries, bytes, skipped, implied })
     })
 }
 
@@ -201,6 +204,7 @@ struct Unpacker {
     /// What folders become when nothing is put into them any more.
     late: BTreeMap<Vec<u8>, (u32, Time)>,
     skipped: Skipped,
+    implied: BTreeSet<Vec<u8>>,
     buffer: Vec<u8>,
 }
 
@@ -279,7 +283,7 @@ impl Unpacker {
                     if was_removed {
                         set_xattr(made.as_fd(), self.form.opaque(), b"y")?;
                     }
-                    self.skipped.implied_folders += 1;
+                    self.implied.insert(so_far.to_vec());
                     self.late.insert(so_far.to_vec(), (0o755, Time::default()));
                     made
                 }
@@ -382,6 +386,7 @@ impl Unpacker {
                     } else {
                         [folder, b"/", name].concat()
                     };
+                    self.implied.remove(&path);
                     self.late.insert(path, (entry.mode, entry.mtime));
                 }
                 // One more name of a file that was described.

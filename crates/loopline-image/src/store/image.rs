@@ -236,10 +236,15 @@ impl Store {
         let mut items =
             vec![Item::Blob(image.manifest_digest.clone()), Item::Blob(image.id.clone())];
         let mut layers = Vec::new();
-        for (descriptor, diff_id) in image.manifest.layers().iter().zip(image.diff_ids()?) {
+        let diff_ids = image.diff_ids()?;
+        for (descriptor, diff_id) in image.manifest.layers().iter().zip(&diff_ids) {
             let blob = Digest::try_from(descriptor.digest())?;
-            layers.push(lease.unpacked(&blob, &diff_id)?);
-            items.push(Item::Layer(form, diff_id));
+            layers.push(lease.unpacked(&blob, diff_id)?);
+            items.push(Item::Layer(form, diff_id.clone()));
+        }
+        if let Some((item, folder)) = lease.implied_folders(&layers, &diff_ids)? {
+            items.push(item);
+            layers.push(folder);
         }
         Ok(Snapshot { image, layers, form, items, lease })
     }

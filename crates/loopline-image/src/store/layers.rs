@@ -4,7 +4,11 @@
 //! wrong after a power cut either. A layer that nobody has written through bears the mark of the
 //! boot in which it was unpacked, and is unpacked again if that is over.
 
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -16,6 +20,8 @@ use crate::tar::Bounds;
 
 /// The file that says in which boot a layer was unpacked.
 const UNSYNCED: &str = "unsynced";
+/// The file with the folders that the layer has files in and does not describe.
+const IMPLIED: &str = "implied";
 /// The folder of the layer's files.
 const FILES: &str = "fs";
 
@@ -75,29 +81,111 @@ impl Lease {
         let unpacked = unpack(input, &files, &options).map_err(unpack_error);
         let unpacked = unpacked.and_then(|unpacked| {
             if unpacked.diff_id == *diff_id {
-                Ok(())
+                Ok(unpacked.implied)
             } else {
                 let found = unpacked.diff_id;
                 Err(StoreError::Mismatch { expected: diff_id.clone(), found })
             }
         });
-        if let Err(error) = unpacked {
-            // A large half is not kept until the lease ends.
-            let _ = remove_all(&scratch);
-            return Err(error);
+        let implied = match unpacked {
+            Ok(implied) => implied,
+            Err(error) => {
+                // A large half is not kept until the lease ends.
+                let _ = remove_all(&scratch);
+                return Err(error);
+            }
+        };
+        if !implied.is_empty() {
+            let list: Vec<Vec<u8>> = implied.into_iter().collect();
+            fs::write(scratch.join(IMPLIED), list.join(&0))?;
         }
+        self.put_in_place(&scratch, &place)?;
+        Ok(place.join(FILES))
+    }
+
+    /// Puts an unpacked layer in its place.
+    fn put_in_place(&self, scratch: &Path, place: &Path) -> Result<(), StoreError> {
         fs::write(scratch.join(UNSYNCED), boot()?)?;
-        make_private(place.parent().unwrap_or(&place))?;
-        match fs::rename(&scratch, &place) {
+        make_private(place.parent().unwrap_or(place))?;
+        match fs::rename(scratch, place) {
             Ok(()) => {}
             // Another process was faster, or there is one of an earlier boot.
-            Err(_) if self.is_usable(&place)? => remove_all(&scratch)?,
+            Err(_) if self.is_usable(place)? => remove_all(scratch)?,
             Err(_) => {
-                self.store.throw_away(&place)?;
-                fs::rename(&scratch, &place)?;
+                self.store.throw_away(place)?;
+                fs::rename(scratch, place)?;
             }
         }
-        Ok(place.join(FILES))
+        Ok(())
+    }
+
+    /// Returns a layer to put on top of `layers` (the lowest first) where one of them has files
+    /// in folders that it does not describe: such a folder is what it is in the layers below, and
+    /// overlayfs would show it as it happened to be made. It holds those folders alone.
+    pub(super) fn implied_folders(
+        &self,
+        layers: &[PathBuf],
+        diff_ids: &[Digest],
+    ) -> Result<Option<(Item, PathBuf)>, StoreError> {
+        let mut implied: Vec<HashSet<Vec<u8>>> = Vec::new();
+        for layer in layers {
+            let list = layer.parent().unwrap_or(layer).join(IMPLIED);
+            implied.push(match fs::read(list) {
+                Ok(text) => text.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => HashSet::new(),
+                Err(error) => return Err(error.into()),
+            });
+        }
+        // Folders as they are where a layer describes them, with those that they lie in.
+        let mut folders: BTreeMap<Vec<u8>, std::fs::Metadata> = BTreeMap::new();
+        for path in implied.iter().skip(1).flatten() {
+            let ends = (0..=path.len()).filter(|&end| path.get(end).is_none_or(|it| *it == b'/'));
+            for part in ends.map(|end| &path[..end]) {
+                if folders.contains_key(part) {
+                    continue;
+                }
+                // A layer above may have put something else in its place, or removed it.
+                let shown = layers.iter().rev().find_map(|layer| entry_at(layer, part));
+                if !shown.is_some_and(|shown| shown.is_dir()) {
+                    break;
+                }
+                let described = layers.iter().zip(&implied).rev().find_map(|(layer, implied)| {
+                    let found = entry_at(layer, part).filter(std::fs::Metadata::is_dir);
+                    found.filter(|_| !implied.contains(part))
+                });
+                if let Some(described) = described {
+                    folders.insert(part.to_vec(), described);
+                }
+            }
+        }
+        if folders.is_empty() {
+            return Ok(None);
+        }
+        let ids: String = diff_ids.iter().map(Digest::as_str).collect();
+        let key = Digest::of(format!("implied folders of {ids}").as_bytes());
+        let form = self.store.form();
+        let item = Item::Layer(form, key.clone());
+        self.hold(&item)?;
+        let place = self.store.layer_folder(form, &key);
+        if !self.is_usable(&place)? {
+            let scratch = self.scratch();
+            let files = scratch.join(FILES);
+            make_private(&files)?;
+            fs::set_permissions(&files, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+            for path in folders.keys() {
+                make_private(&files.join(OsStr::from_bytes(path)))?;
+            }
+            // The innermost first, because making a folder changes the one that it is in.
+            for (path, about) in folders.iter().rev() {
+                let path = files.join(OsStr::from_bytes(path));
+                // Whose a folder is, only the administrator says.
+                let _ = std::os::unix::fs::lchown(&path, Some(about.uid()), Some(about.gid()));
+                fs::File::open(&path)?.file().set_modified(about.modified()?)?;
+                fs::set_permissions(&path, about.permissions())?;
+            }
+            self.put_in_place(&scratch, &place)?;
+        }
+        Ok(Some((item, place.join(FILES))))
     }
 
     /// Says whether the layer at `place` is there and whole.
@@ -148,6 +236,20 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Returns what is at `path` of a layer, no link followed.
+fn entry_at(layer: &Path, path: &[u8]) -> Option<std::fs::Metadata> {
+    let mut at = layer.to_path_buf();
+    let mut found: Option<std::fs::Metadata> = None;
+    for part in path.split(|byte| *byte == b'/') {
+        if found.is_some_and(|found| !found.is_dir()) {
+            return None;
+        }
+        at.push(OsStr::from_bytes(part));
+        found = Some(fs::symlink_metadata(&at).ok()?);
+    }
+    found
 }
 
 /// Returns what names this boot of the machine.

@@ -271,3 +271,42 @@ fn names_are_listed() {
     store.collect().unwrap();
     assert_eq!(store.names().unwrap().len(), 4);
 }
+
+#[test]
+fn a_folder_that_a_layer_does_not_describe_is_what_it_is_below() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let scratch = tempfile::tempdir().unwrap();
+    let store = store(scratch.path());
+    let lease = image(&store, "base:1", &archive(&[("file", Kind::File, "one")]));
+    let make = |folder: &str, mode: u32| {
+        let path = scratch.path().join(folder);
+        fs_err::create_dir_all(path.join("tmp/in")).unwrap();
+        fs_err::set_permissions(path.join("tmp"), std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let below = lease.pack(&make("below", 0o1777), &PackOptions::default()).unwrap();
+    // Only the file, not the folders that it is in.
+    let above = archive(&[("tmp/in/file", Kind::File, "x"), ("other/file", Kind::File, "x")]);
+    let blob = lease.put(&above).unwrap();
+    let descriptor = serde_json::from_value(serde_json::json!({ "digest": blob.digest,
+        "mediaType": "application/vnd.oci.image.layer.v1.tar", "size": blob.size }))
+    .unwrap();
+    let configuration = serde_json::json!({ "architecture": "amd64", "os": "linux",
+        "rootfs": { "type": "layers", "diff_ids": [below.diff_id, blob.digest] } });
+    let made = lease.write_image(&configuration, vec![below.descriptor, descriptor]).unwrap();
+    store.set(&"app:1".parse().unwrap(), &made, &lease).unwrap();
+    let snapshot = store.snapshot(&"app:1".parse().unwrap(), None).unwrap();
+    assert_eq!(snapshot.layers.len(), 3);
+    let top = &snapshot.layers[2];
+    let (is, was) = (|path: &str| fs_err::metadata(top.join(path)).unwrap(), &snapshot.layers[0]);
+    assert_eq!(is("tmp").permissions().mode() & 0o7777, 0o1777);
+    assert_eq!(is("tmp").mtime_nsec(), fs_err::metadata(was.join("tmp")).unwrap().mtime_nsec());
+    assert!(top.join("tmp/in").is_dir() && !top.join("tmp/in/file").exists());
+    // What only the one layer has stays as that made it.
+    assert!(!top.join("other").exists());
+    snapshot.pin("c1").unwrap();
+    drop((snapshot, lease));
+    let collected = store.collect().unwrap();
+    assert_eq!(collected.layers, 0);
+    assert_eq!(store.snapshot(&"app:1".parse().unwrap(), None).unwrap().layers.len(), 3);
+}
