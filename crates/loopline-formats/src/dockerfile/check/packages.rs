@@ -447,22 +447,26 @@ fn rpm(checker: &mut Checker<'_>, names: &[&str], [yes, clean, version]: [&'stat
         Some((span, format!("`{}` asks before it installs: add `-y`", word.text)))
     });
     checker.each_run(clean, |run| {
-        let cleaned =
-            run.called(names).any(|command| command.has_plain("clean") && command.has_plain("all"))
-                || run.called(&["rm"]).any(|command| {
-                    command.plain().any(|word| {
-                        // `dnf` keeps its cache in one of three places.
-                        ["/var/cache/yum", "/var/cache/dnf", "/var/cache/libdnf5"]
-                            .iter()
-                            .any(|path| word.text.starts_with(path))
-                    })
-                });
+        let fills = |command: &Command| {
+            let upgrades = command.name() != "yum" && command.has_plain("upgrade");
+            names.contains(&command.name()) && (installs(command) || upgrades)
+        };
+        let cleans = |command: &Command| {
+            let tool = names.contains(&command.name())
+                && command.has_plain("clean")
+                && command.has_plain("all");
+            // `dnf` keeps its cache in one of three places.
+            let paths = ["/var/cache/yum", "/var/cache/dnf", "/var/cache/libdnf5"];
+            let removed = |word: &Argument| paths.iter().any(|path| word.text.starts_with(path));
+            tool || command.name() == "rm" && command.plain().any(removed)
+        };
+        // What is installed after the cache was cleaned fills it again.
+        let commands = run.script.commands.iter();
+        let cleaned = commands.skip_while(|command| !fills(command)).any(cleans);
         let mounted = names.iter().any(|name| run.mounted_over(&format!("/var/cache/{name}")))
             || run.mounted_over("/var/cache/libdnf5");
-        let (span, word) = in_commands(run, names, |command| {
-            let upgrades = command.name() != "yum" && command.has_plain("upgrade");
-            (installs(command) || upgrades).then(|| &command.words[0])
-        })?;
+        let (span, word) =
+            in_commands(run, names, |command| fills(command).then(|| &command.words[0]))?;
         (!cleaned && !mounted)
             .then(|| (span, format!("packages stay in the layer: `{} clean all`", word.text)))
     });
