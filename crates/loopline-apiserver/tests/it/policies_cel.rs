@@ -1,12 +1,9 @@
 //! Admission policies in CEL, as a cluster's users write them.
 
-use std::sync::Arc;
-
-use loopline_apiserver::auth::{Rbac, User};
-use loopline_apiserver::{Options, Server};
+use loopline_apiserver::auth::User;
 use serde_json::json;
 
-use crate::support::{ask, ask_as, make, server};
+use crate::support::{ask, ask_as, grant, make, server, with_roles};
 
 #[tokio::test]
 async fn a_policy_in_cel_judges_writes() {
@@ -79,10 +76,7 @@ async fn a_policy_in_cel_judges_writes() {
 
 #[tokio::test]
 async fn policies_ask_who_may_do_what() {
-    let mut options = Options::ephemeral().unwrap();
-    options.authorizer = Arc::new(Rbac::new(Arc::clone(&options.store)));
-    let server = Server::new(options);
-    let group = "rbac.authorization.k8s.io";
+    let server = with_roles();
     let maps =
         |verbs: &[&str]| json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs});
     for (name, rules) in [
@@ -94,21 +88,7 @@ async fn policies_ask_who_may_do_what() {
             ]),
         ),
     ] {
-        let role = json!({
-            "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
-            "metadata": {"name": name}, "rules": rules,
-        });
-        make(&server, role).await.ok();
-        let binding = json!({
-            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-            "subjects": [
-                {"apiGroup": group, "kind": "User", "name": name},
-                {"kind": "ServiceAccount", "namespace": "default", "name": name},
-            ],
-        });
-        make(&server, binding).await.ok();
+        grant(&server, name, rules).await;
     }
     let policy = |expression: &str| {
         json!({

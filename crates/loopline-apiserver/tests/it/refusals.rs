@@ -6,7 +6,7 @@ use loopline_apiserver::Server;
 use loopline_apiserver::auth::User;
 use serde_json::{Value, json};
 
-use crate::support::{ask, ask_as, make, server};
+use crate::support::{ask, ask_as, grant, make, server, with_roles};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const MAP: &str = "/api/v1/namespaces/default/configmaps/m";
@@ -194,30 +194,12 @@ async fn who_deletes_a_job_is_told_of_its_pods() {
 
 #[tokio::test]
 async fn who_may_only_change_makes_nothing() {
-    let mut options = loopline_apiserver::Options::ephemeral().unwrap();
-    let rbac = loopline_apiserver::auth::Rbac::new(std::sync::Arc::clone(&options.store));
-    options.authorizer = std::sync::Arc::new(rbac);
-    let server = Server::new(options);
+    let server = with_roles();
     for (verbs, name) in [(json!(["get", "patch", "update"]), "changer"), (json!(["*"]), "maker")] {
-        let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": {"name": name},
-            "rules": [{
-                "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs,
-            }],
+        let leases = json!({
+            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs,
         });
-        make(&server, role).await.ok();
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name,
-            },
-            "subjects": [{
-                "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name,
-            }],
-        });
-        make(&server, binding).await.ok();
+        grant(&server, name, json!([leases])).await;
     }
     let user = |name: &str| User { name: name.to_owned(), ..User::default() };
     let lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
@@ -262,10 +244,7 @@ async fn a_namespace_named_for_what_is_in_none_means_nothing() {
 
 #[tokio::test]
 async fn who_decides_about_certificates_must_be_allowed_to_for_their_signer() {
-    let mut options = loopline_apiserver::Options::ephemeral().unwrap();
-    let rbac = loopline_apiserver::auth::Rbac::new(std::sync::Arc::clone(&options.store));
-    options.authorizer = std::sync::Arc::new(rbac);
-    let server = Server::new(options);
+    let server = with_roles();
     let requests = json!({
         "apiGroups": ["certificates.k8s.io"], "verbs": ["*"],
         "resources": [
@@ -284,19 +263,7 @@ async fn who_decides_about_certificates_must_be_allowed_to_for_their_signer() {
         ("approver", json!([requests, signers("approve", "kubernetes.io/*")])),
         ("signer", json!([requests, signers("sign", "kubernetes.io/kube-apiserver-client")])),
     ] {
-        let group = "rbac.authorization.k8s.io";
-        let role = json!({
-            "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
-            "metadata": {"name": name}, "rules": rules,
-        });
-        make(&server, role).await.ok();
-        let binding = json!({
-            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-            "subjects": [{"apiGroup": group, "kind": "User", "name": name}],
-        });
-        make(&server, binding).await.ok();
+        grant(&server, name, rules).await;
     }
     let asked = |group: &str| {
         use base64::Engine as _;

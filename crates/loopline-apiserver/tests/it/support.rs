@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::process::Output;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use loopline_apiserver::auth::User;
+use loopline_apiserver::auth::{Rbac, User};
 use loopline_apiserver::http::{Listener, serve};
 use loopline_apiserver::{Options, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long is waited for what would never come if it did not work.
 pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -82,6 +83,33 @@ pub(crate) async fn ask_as(
 pub(crate) async fn make(server: &Server, object: Value) -> Answer {
     let (path, object) = collection(object);
     ask(server, "POST", &path, object).await
+}
+
+/// Allows the user of a name, and the service account of that name in `default`, what rules say.
+pub(crate) async fn grant(server: &Server, name: &str, rules: Value) {
+    let group = "rbac.authorization.k8s.io";
+    let role = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
+        "metadata": {"name": name}, "rules": rules,
+    });
+    make(server, role).await.ok();
+    let binding = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [
+            {"apiGroup": group, "kind": "User", "name": name},
+            {"kind": "ServiceAccount", "namespace": "default", "name": name},
+        ],
+    });
+    make(server, binding).await.ok();
+}
+
+/// Returns a server that decides by roles.
+pub(crate) fn with_roles() -> Server {
+    let mut options = Options::ephemeral().unwrap();
+    options.authorizer = Arc::new(Rbac::new(Arc::clone(&options.store)));
+    Server::new(options)
 }
 
 fn collection(object: Value) -> (String, Value) {
