@@ -11,10 +11,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use crate::commands::container::arguments::ContainerArguments;
 pub use api::{ApiArguments, BackupArguments, CrdsArguments, RestoreArguments};
 pub use image::{
-    ImageAliasArguments, ImageArguments, ImageCommand, ImageHistoryArguments, ImageImportArguments,
-    ImageInspectArguments, ImageListArguments, ImageLoadArguments, ImagePruneArguments,
-    ImagePullArguments, ImagePushArguments, ImageRmArguments, ImageSaveArguments,
-    ImageTagArguments, LayerCompression, RegistryAccess, RegistryArguments, SaveFormat,
+    ImageAliasArguments, ImageArguments, ImageBuildArguments, ImageCommand, ImageHistoryArguments,
+    ImageImportArguments, ImageInspectArguments, ImageListArguments, ImageLoadArguments,
+    ImagePruneArguments, ImagePullArguments, ImagePushArguments, ImageRmArguments,
+    ImageSaveArguments, ImageTagArguments, LayerCompression, RegistryAccess, RegistryArguments,
+    SaveFormat,
 };
 pub use objects::{
     ApplyArguments, Cascade, ClusterArguments, DeleteArguments, DiffArguments, FileArguments,

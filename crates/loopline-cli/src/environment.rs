@@ -36,6 +36,7 @@ variables! {
     NO_COLOR = "NO_COLOR": "No colours when set.";
     CLICOLOR_FORCE = "CLICOLOR_FORCE": "Colours also without a terminal, when not 0.";
     ACCESSIBLE = "ACCESSIBLE": "Linear output without a live region, when set to 1.";
+    SSH_AUTH_SOCK = "SSH_AUTH_SOCK": "The agent that `loopline image build --ssh` passes on.";
     TERM = "TERM": "The terminal; `dumb` has no colours and no live region.";
     SHELL = "SHELL": "The shell that `loopline shell` opens.";
     PATH = "PATH": "Where steps find programs.";

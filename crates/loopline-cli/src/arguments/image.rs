@@ -16,6 +16,8 @@ pub struct ImageArguments {
 /// The commands about images.
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
+    /// Build an image from a Dockerfile
+    Build(Box<ImageBuildArguments>),
     /// List images
     Ls(ImageListArguments),
     /// Show everything that is known of images, as JSON
@@ -43,6 +45,47 @@ pub enum ImageCommand {
     Rm(ImageRmArguments),
     /// Remove what no name leads to and nobody uses
     Prune(ImagePruneArguments),
+}
+
+/// Options of `loopline image build`.
+#[derive(Debug, Args)]
+pub struct ImageBuildArguments {
+    /// The folder that COPY takes files from
+    #[arg(default_value = ".")]
+    pub context: PathBuf,
+    /// The Dockerfile [default: Dockerfile or Containerfile in the context]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// A name for the image (may be repeated)
+    #[arg(short, long, value_name = "NAME")]
+    pub tag: Vec<String>,
+    /// A value for an ARG; without one it is taken from the variable of that name
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub build_arg: Vec<String>,
+    /// Build this stage and what it needs
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// A label for the image
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub label: Vec<String>,
+    /// A secret for `RUN --mount=type=secret`: id=NAME[,src=FILE|,env=VARIABLE]
+    #[arg(long, value_name = "SECRET")]
+    pub secret: Vec<String>,
+    /// Pass the SSH agent on to `RUN --mount=type=ssh`
+    #[arg(long)]
+    pub ssh: bool,
+    /// Carry out every step anew
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Fetch no base images, and give steps no network
+    #[arg(long)]
+    pub offline: bool,
+    /// Print the image's identifier only
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// How registries are reached
+    #[command(flatten)]
+    pub access: RegistryAccess,
 }
 
 /// Options of `loopline image ls`.

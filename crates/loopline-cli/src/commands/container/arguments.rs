@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::arguments::RegistryAccess;
+
 /// Options of `loopline container`.
 #[derive(Debug, Args)]
 pub struct ContainerArguments {
@@ -211,6 +213,9 @@ pub struct CreateArguments {
     /// A label
     #[arg(short, long, value_name = "NAME=VALUE")]
     pub label: Vec<String>,
+    /// How registries are reached, where the image is not here
+    #[command(flatten)]
+    pub access: RegistryAccess,
 }
 
 /// Options of `stop` and `restart`.

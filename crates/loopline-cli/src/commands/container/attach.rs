@@ -33,7 +33,7 @@ pub(super) fn run(
         return Err(CommandError::usage("--detach with --rm: nobody would be there to remove it")
             .hint("`loopline container rm NAME` removes it afterwards"));
     }
-    let found = create(containers, arguments)?;
+    let found = create(context, containers, arguments)?;
     let result = start(context, containers, arguments, &found);
     if arguments.rm {
         let removed = containers.remove(&found, true).map_err(failed);

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use loopline_clock::Clock;
 use loopline_image::reference::Reference;
-use loopline_image::store::Store;
+use loopline_image::store::StoreError;
 use loopline_node::{Containers, Found, NodeError};
 use loopline_sandbox::{Container, ContainerError};
 
-use super::{Context, Outcome, open};
+use super::{Context, Outcome, image, open};
 use crate::error::{Class, CommandError, Status};
 use arguments::{
     ContainerArguments, ContainerCommand, CreateArguments, NamesArguments, RemoveArguments,
@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context<'_>, arguments: &ContainerArguments) -> Outc
     match &arguments.command {
         ContainerCommand::Run(arguments) => attach::run(context, &containers, arguments),
         ContainerCommand::Create(arguments) => {
-            let found = create(&containers, arguments)?;
+            let found = create(context, &containers, arguments)?;
             tell(context, &found.record.id);
             Ok(Status::Ok)
         }
@@ -83,18 +83,31 @@ pub(crate) fn run(context: &Context<'_>, arguments: &ContainerArguments) -> Outc
 /// Opens the containers of the data folder.
 fn containers() -> Result<Containers, CommandError> {
     let data = open::data_folder()?;
-    let clock = Clock::real();
-    let store = Store::open(data.root().join("images"), clock.clone())
-        .map_err(|error| CommandError::new(Class::Failed, error.to_string()))?;
-    Ok(Containers::open(data.root(), store, clock))
+    Ok(Containers::open(data.root(), image::store()?, Clock::real()))
 }
 
-fn create(containers: &Containers, arguments: &CreateArguments) -> Result<Found, CommandError> {
-    let image: Reference = arguments
-        .image
-        .parse()
-        .map_err(|error| CommandError::usage(format!("image `{}`: {error}", arguments.image)))?;
-    containers.create(&image, &options::read(arguments)?).map_err(failed)
+fn create(
+    context: &Context<'_>,
+    containers: &Containers,
+    arguments: &CreateArguments,
+) -> Result<Found, CommandError> {
+    let options = options::read(arguments)?;
+    let image = match containers.store().resolve(&arguments.image) {
+        Err(StoreError::NoImage(name)) => {
+            let reference: Reference = arguments.image.parse()?;
+            let cannot = |error: CommandError| {
+                let hint = "`loopline image load` and `import` take files, `alias` lets a name mean \
+                            an image that is here";
+                let message =
+                    format!("image `{name}` is not here, and fetching it failed: {error}");
+                CommandError { message, ..error }.hint(hint)
+            };
+            image::fetch(context, &reference, &arguments.access).map_err(cannot)?;
+            reference
+        }
+        result => result?,
+    };
+    containers.create(&image, &options).map_err(failed)
 }
 
 /// Says which container something happened to.
@@ -163,10 +176,7 @@ fn remove_all(context: &Context<'_>, containers: &Containers, remove: &RemoveArg
 fn failed(error: NodeError) -> CommandError {
     match error {
         NodeError::Container(error) => error.into(),
-        NodeError::Image(error) => CommandError::new(Class::Failed, format!("{error}")).hint(
-            "`loopline image pull NAME` fetches an image, `loopline image load` and `import` \
-                 take files",
-        ),
+        NodeError::Image(error) => error.into(),
         NodeError::Unknown { .. } => CommandError::usage(error.to_string())
             .hint("`loopline container ps --all` lists all there are"),
         NodeError::Name { .. } | NodeError::Taken { .. } | NodeError::Options(_) => {

@@ -8,24 +8,16 @@ use loopline_image::layer::Compression;
 use loopline_image::platform::Platform;
 use serde_json::{Map, Value, json};
 
-use super::{names, platform, store};
+use super::{epoch, names, platform, store};
 use crate::arguments::{ImageImportArguments, LayerCompression};
 use crate::commands::{Context, Outcome};
-use crate::environment;
 use crate::error::{CommandError, Status};
 
 pub(super) fn run(context: &Context<'_>, arguments: &ImageImportArguments) -> Outcome {
     let store = store()?;
     let lease = store.lease()?;
     let name = names::name(&arguments.name)?;
-    let created = match environment::SOURCE_DATE_EPOCH.get() {
-        None => store.clock().now().as_second(),
-        Some(text) => text.parse().map_err(|_| {
-            CommandError::usage(format!(
-                "SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds"
-            ))
-        })?,
-    };
+    let created = epoch()?.unwrap_or_else(|| store.clock().now().as_second());
     let options = ImportOptions {
         platform: platform(arguments.platform.as_ref())?.unwrap_or_else(Platform::of_this_machine),
         compression: match arguments.compression {

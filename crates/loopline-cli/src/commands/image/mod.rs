@@ -1,6 +1,7 @@
 //! `loopline image`: one file a command, or a few that belong together.
 
 mod access;
+mod build;
 mod files;
 mod import;
 mod list;
@@ -12,9 +13,11 @@ use loopline_image::platform::Platform;
 use loopline_image::store::Store;
 
 pub(super) use access::client;
+pub(super) use transfer::fetch;
 
 use super::{Context, Outcome, open};
 use crate::arguments::ImageCommand;
+use crate::environment;
 use crate::error::CommandError;
 
 /// The store's folder in the data folder.
@@ -22,6 +25,7 @@ pub(super) const FOLDER: &str = "images";
 
 pub(crate) fn run(context: &Context<'_>, command: ImageCommand) -> Outcome {
     match command {
+        ImageCommand::Build(arguments) => build::run(context, &arguments),
         ImageCommand::Ls(arguments) => list::list(context, &arguments),
         ImageCommand::Inspect(arguments) => list::inspect(context, &arguments),
         ImageCommand::History(arguments) => list::history(context, &arguments),
@@ -35,6 +39,14 @@ pub(crate) fn run(context: &Context<'_>, command: ImageCommand) -> Outcome {
         ImageCommand::Rm(arguments) => names::remove(context, &arguments),
         ImageCommand::Prune(arguments) => names::prune(context, &arguments),
     }
+}
+
+/// When images are said to be made, where the user says so.
+fn epoch() -> Result<Option<i64>, CommandError> {
+    let Some(text) = environment::SOURCE_DATE_EPOCH.get() else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        CommandError::usage(format!("SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds"))
+    })
 }
 
 /// Opens the image store of the data folder.

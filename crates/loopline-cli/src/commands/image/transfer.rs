@@ -9,9 +9,9 @@ use loopline_units::show_bytes;
 use serde_json::json;
 
 use super::{client, names, platform, store};
-use crate::arguments::{ImagePullArguments, ImagePushArguments};
+use crate::arguments::{ImagePullArguments, ImagePushArguments, RegistryAccess};
 use crate::commands::{Context, Outcome};
-use crate::error::Status;
+use crate::error::{CommandError, Status};
 
 pub(super) fn pull(context: &Context<'_>, arguments: &ImagePullArguments) -> Outcome {
     let reference: Reference = arguments.image.parse()?;
@@ -45,6 +45,21 @@ pub(super) fn pull(context: &Context<'_>, arguments: &ImagePullArguments) -> Out
         ));
     }
     Ok(Status::Ok)
+}
+
+/// Fetches an image for this machine, for a command that needs it.
+pub(in crate::commands) fn fetch(
+    context: &Context<'_>,
+    reference: &Reference,
+    access: &RegistryAccess,
+) -> Result<(), CommandError> {
+    let store = store()?;
+    let client = client(access, context.printer)?;
+    let lease = Arc::new(store.lease()?);
+    let platforms = Platforms::One(Platform::of_this_machine());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(client.pull(&store, reference, &platforms, &lease))?;
+    Ok(())
 }
 
 pub(super) fn push(context: &Context<'_>, arguments: &ImagePushArguments) -> Outcome {
