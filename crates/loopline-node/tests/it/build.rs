@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use crate::containers::{Machine, machine, shell};
 
 /// A context, and the machine that builds it.
-struct Yard {
-    machine: Machine,
+pub(crate) struct Yard {
+    pub(crate) machine: Machine,
     context: TempDir,
 }
 
@@ -31,18 +31,18 @@ impl Progress for Told {
 }
 
 impl Yard {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let machine = machine(&json!({"Env": ["BASE=1"], "Cmd": ["sh"]}))?;
         Some(Self { machine, context: tempfile::tempdir().unwrap() })
     }
 
-    fn file(&self, name: &str, text: &str) {
+    pub(crate) fn file(&self, name: &str, text: &str) {
         let path = self.context.path().join(name);
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         fs_err::write(path, text).unwrap();
     }
 
-    fn request(&self, dockerfile: &str) -> BuildRequest {
+    pub(crate) fn request(&self, dockerfile: &str) -> BuildRequest {
         self.file("Dockerfile", dockerfile);
         BuildRequest {
             context: self.context.path().to_owned(),
@@ -59,7 +59,7 @@ impl Yard {
         }
     }
 
-    fn build(&self, request: &BuildRequest) -> Result<(Built, String), BuildError> {
+    pub(crate) fn build(&self, request: &BuildRequest) -> Result<(Built, String), BuildError> {
         let store = self.machine.containers.store().clone();
         let builder = Builder::open(&self.machine.data, store, Clock::real());
         let told = Told::default();

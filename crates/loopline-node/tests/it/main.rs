@@ -4,5 +4,6 @@
 
 mod build;
 mod containers;
+mod guide;
 
 loopline_sandbox::run_helper_in_tests!();

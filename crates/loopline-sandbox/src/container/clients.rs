@@ -112,6 +112,7 @@ impl Clients {
     }
 
     pub(super) fn not_started(&mut self, error: &NotStarted) {
+        self.listener = None;
         let reply = Reply::Refused { code: error.code, message: error.message.clone() };
         for client in &mut self.all {
             client.answer(&reply, None);

@@ -97,8 +97,9 @@ pub(crate) fn supervise(owner: OwnedFd, message: &[u8], streams: Vec<OwnedFd>) -
         Ok(()) => clients.started(),
         Err(error) => {
             supervisor.note_failure(&error);
+            supervisor.write_state()?;
             clients.not_started(&error);
-            return supervisor.write_state();
+            return Ok(());
         }
     }
     supervisor.watch(&mut clients)?;
