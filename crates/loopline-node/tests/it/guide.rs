@@ -62,6 +62,7 @@ fn dockerfiles(guide: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
 fn the_guides_dockerfiles_are_built_to_the_end() {
     let Some(guide) = std::env::var_os("LOOPLINE_GUIDE") else {
         return println!("skipped: LOOPLINE_GUIDE names no folder");
