@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark starts processes")]
 
 mod api;
+mod containers;
 mod goals;
 mod measure;
 
@@ -19,6 +20,7 @@ use anyhow::{Context as _, bail};
 use fs_err as fs;
 
 pub(crate) use api::api;
+pub(crate) use containers::containers;
 use measure::{Taken, measure};
 
 /// How often each contestant runs each case.
@@ -164,6 +166,16 @@ fn run(binary: &Path, scratch: &Path, folder: &Path, executor: &str) -> Command 
     command.env("LOOPLINE_DATA", scratch.join("data")).args(["run", "--executor", executor]);
     command.current_dir(folder);
     command
+}
+
+/// What one contestant took, or that it is not there.
+fn contestant_cell(taken: Option<Taken>) -> String {
+    match taken {
+        Some(Taken { median_ms, least_ms, cpu_ms }) => {
+            format!("{median_ms:.1} ms (least {least_ms:.1}, cpu {cpu_ms:.0})")
+        }
+        None => "not installed, or it failed".to_owned(),
+    }
 }
 
 fn titles(contestants: &[Contestant]) -> Vec<&'static str> {

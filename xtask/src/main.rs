@@ -18,6 +18,7 @@ usage: cargo xtask TASK
                     measure Loopline beside bash, and act where it is installed
   bench images [layers] [registries]
                     measure layers beside tar, and the registry beside docker-registry
+  bench containers  measure containers and builds beside runc, podman and buildah
   bench api [start] [writes] [reads] [watches]
                     measure the API server, and its store beside etcd where it is installed
 ";
@@ -43,6 +44,7 @@ fn main() -> anyhow::Result<()> {
             bench::pipelines(&root()?, &bench::Sizes::parse(sizes)?)
         }
         ["bench", "images", parts @ ..] => bench::images(&root()?, parts),
+        ["bench", "containers"] => bench::containers(&root()?),
         ["bench", "api", parts @ ..] => bench::api(&root()?, parts),
         _ => {
             print!("{USAGE}");
