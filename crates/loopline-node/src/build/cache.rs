@@ -19,6 +19,15 @@ struct Entry {
     /// The layer's archive, in the words of a manifest; nothing where it changed no file.
     descriptor: Option<serde_json::Value>,
     diff_id: Option<String>,
+    /// When it was, which the image goes on saying.
+    created: String,
+}
+
+/// What a step made: perhaps a layer, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) layer: Option<Layer>,
+    pub(super) created: String,
 }
 
 /// The cache of one data folder.
@@ -35,31 +44,33 @@ impl Cache {
         Ok(Self { folder, store, is_off })
     }
 
-    /// Returns what a step made, if it is still there: nothing, or a layer.
-    pub(super) fn get(&self, key: &Digest) -> Option<Option<Layer>> {
+    /// Returns what a step made, if it is still there.
+    pub(super) fn get(&self, key: &Digest) -> Option<Made> {
         if self.is_off {
             return None;
         }
         let text = fs::read(self.folder.join(key.hex())).ok()?;
         // An entry that cannot be read is one that is not there.
         let entry: Entry = serde_json::from_slice(&text).ok()?;
-        match (entry.descriptor, entry.diff_id) {
+        let layer = match (entry.descriptor, entry.diff_id) {
             (Some(descriptor), Some(diff_id)) => {
                 let descriptor: loopline_image::Descriptor =
                     serde_json::from_value(descriptor).ok()?;
                 let diff_id: Digest = diff_id.parse().ok()?;
                 let blob: Digest = descriptor.digest().to_string().parse().ok()?;
                 self.store.blob_size(&blob).ok()??;
-                Some(Some(Layer { descriptor, diff_id }))
+                Some(Layer { descriptor, diff_id })
             }
-            _ => Some(None),
-        }
+            _ => None,
+        };
+        Some(Made { layer, created: entry.created })
     }
 
     /// Remembers what a step made.
-    pub(super) fn put(&self, key: &Digest, layer: Option<&Layer>) -> Result<(), BuildError> {
-        let entry = match layer {
-            None => Entry { descriptor: None, diff_id: None },
+    pub(super) fn put(&self, key: &Digest, made: &Made) -> Result<(), BuildError> {
+        let created = made.created.clone();
+        let entry = match &made.layer {
+            None => Entry { descriptor: None, diff_id: None, created },
             Some(layer) => {
                 let blob: Digest = layer
                     .descriptor
@@ -75,6 +86,7 @@ impl Cache {
                         serde_json::to_value(&layer.descriptor).map_err(io::Error::from)?,
                     ),
                     diff_id: Some(layer.diff_id.to_string()),
+                    created,
                 }
             }
         };

@@ -152,7 +152,9 @@ pub(crate) struct Ground {
     history: Vec<Value>,
     /// What it is the result of.
     key: String,
-    /// When its image was made.
+    /// When its last step was.
+    created: Option<String>,
+    /// What it runs on; nothing for one that stands on nothing.
     platform: Option<Platform>,
 }
 
@@ -353,6 +355,7 @@ impl Work<'_> {
             config: document::read(&image.raw),
             history: image.raw["history"].as_array().cloned().unwrap_or_default(),
             key: image.id.to_string(),
+            created: image.raw["created"].as_str().map(str::to_owned),
             platform: Some(Platform::of_configuration(&image.configuration)),
             ..Ground::default()
         };
@@ -406,7 +409,7 @@ impl Work<'_> {
         let mut config = ground.config.clone();
         config.labels.extend(self.request.labels.clone());
         let mut configuration = json!({
-            "created": self.time(),
+            "created": ground.created.clone().unwrap_or_else(|| self.time()),
             "architecture": platform.architecture,
             "os": platform.os,
         });

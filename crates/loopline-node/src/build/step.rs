@@ -13,7 +13,6 @@ use loopline_formats::dockerfile::plan::{
 };
 use loopline_image::digest::Digest;
 use loopline_image::layer::{Compression, Owners, PackOptions};
-use loopline_image::store::Layer;
 use loopline_sandbox::{
     Container, ContainerError, ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Limits,
     Mount, MountSource, ProcessConfig, Restart, Root, Supervision, output_pipe, resolver_file,
@@ -21,6 +20,7 @@ use loopline_sandbox::{
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 
+use super::cache::Made;
 use super::transfer::{Tree, make_folder, select};
 use super::view::View;
 use super::{BuildError, Ground, Work};
@@ -41,8 +41,12 @@ impl Work<'_> {
         step: &Step,
         proxies: &[(String, String)],
     ) -> Result<(), BuildError> {
-        let layer = match &step.kind {
-            StepKind::Configure => None,
+        let made = match &step.kind {
+            // It happens when what it is on does, so that nothing changes where nothing changes.
+            StepKind::Configure => {
+                let created = ground.created.clone().unwrap_or_else(|| self.time());
+                Made { layer: None, created }
+            }
             StepKind::Folder(path) => {
                 let key = key(&ground.key, &json!({"folder": path}));
                 self.cached(ground, key, |work, upper, ground| {
@@ -78,8 +82,9 @@ impl Work<'_> {
                 })?
             }
         };
-        let mut history = json!({"created": self.time(), "created_by": step.created_by});
-        match layer {
+        let mut history = json!({"created": made.created, "created_by": step.created_by});
+        ground.created = Some(made.created);
+        match made.layer {
             Some(layer) => self.add(ground, layer)?,
             None => history["empty_layer"] = json!(true),
         }
@@ -93,12 +98,17 @@ impl Work<'_> {
         ground: &mut Ground,
         key: Digest,
         act: impl FnOnce(&mut Self, &Path, &Ground) -> Result<(), BuildError>,
-    ) -> Result<Option<Layer>, BuildError> {
+    ) -> Result<Made, BuildError> {
+        // Files are not newer than that, so it is part of what is made.
+        let key = match self.request.epoch {
+            Some(epoch) => Digest::of(format!("{key} {epoch}").as_bytes()),
+            None => key,
+        };
         ground.key = key.to_string();
-        if let Some(layer) = self.cache.get(&key) {
+        if let Some(made) = self.cache.get(&key) {
             self.cached += 1;
             self.progress.cached();
-            return Ok(layer);
+            return Ok(made);
         }
         let upper = self.scratch.join(format!("upper-{}", self.steps));
         fs::create_dir_all(&upper)?;
@@ -116,9 +126,10 @@ impl Work<'_> {
             };
             Some(self.lease.pack(&upper, &options)?)
         };
-        self.cache.put(&key, layer.as_ref())?;
+        let made = Made { layer, created: self.time() };
+        self.cache.put(&key, &made)?;
         loopline_sandbox::remove_state(&upper)?;
-        Ok(layer)
+        Ok(made)
     }
 
     /// Returns the stage or image that something is taken from; nothing for the context.
@@ -135,7 +146,7 @@ impl Work<'_> {
         ground: &mut Ground,
         files: &Copy,
         step: &Step,
-    ) -> Result<Option<Layer>, BuildError> {
+    ) -> Result<Made, BuildError> {
         let view = self.source(&files.from, step.line)?.map(|it| it.view);
         let context;
         let tree = match &view {

@@ -129,6 +129,11 @@ fn a_second_build_carries_nothing_out_and_one_elsewhere_makes_the_same() {
     assert_eq!((first.cached, said.as_str()), (0, ""));
     let (second, _) = yard.build(&request).unwrap();
     assert_eq!((second.cached, &second.id), (3, &first.id));
+    // Without a time that is said, it is the time at which a step was carried out that is kept.
+    let timeless = BuildRequest { epoch: None, ..yard.request("FROM box:1\nRUN echo x > /x\n") };
+    let (one, _) = yard.build(&timeless).unwrap();
+    assert_eq!(yard.build(&timeless).unwrap().0.manifest, one.manifest);
+    yard.request(TEXT);
     // Times of files are not their contents.
     yard.file("in", "1");
     assert_eq!(yard.build(&request).unwrap().0.cached, 3);
