@@ -45,7 +45,11 @@ impl Form {
             let name = format!("{}loopline", form.prefix());
             match setxattr(folder, name.as_str(), b"y", XattrFlags::empty()) {
                 Ok(()) => {
-                    removexattr(folder, name.as_str())?;
+                    match removexattr(folder, name.as_str()) {
+                        // Another process that asks the same has done it.
+                        Ok(()) | Err(rustix::io::Errno::NODATA) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                     return Ok(form);
                 }
                 Err(rustix::io::Errno::PERM | rustix::io::Errno::OPNOTSUPP) => {}

@@ -1,8 +1,10 @@
 //! A container from outside: starts one, and asks its supervisor for things.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -19,6 +21,8 @@ use crate::sandbox::protocol::{receive, send};
 #[derive(Debug)]
 pub struct Container {
     socket: OwnedFd,
+    /// What was heard while an answer was waited for; never more than the supervisor lets wait.
+    heard: Mutex<VecDeque<Event>>,
 }
 
 /// A container that could not be started, or asked.
@@ -85,7 +89,7 @@ impl Container {
         descriptors.extend(streams.into_iter().flatten());
         fork_server::ask_for_container(&message, &descriptors)?;
         drop(theirs);
-        let container = Self { socket: ours };
+        let container = Self { socket: ours, heard: Mutex::default() };
         container.expect_done()?;
         Ok(container)
     }
@@ -103,7 +107,7 @@ impl Container {
         };
         let socket = connected()
             .map_err(|source| ContainerError::NotRunning { folder: folder.to_owned(), source })?;
-        Ok(Self { socket })
+        Ok(Self { socket, heard: Mutex::default() })
     }
 
     /// Returns a descriptor that is readable when [`Container::next`] has something to return.
@@ -130,12 +134,14 @@ impl Container {
     /// [`ContainerError::Talk`] when the supervisor is gone.
     pub fn next(&self) -> Result<Event, ContainerError> {
         loop {
-            match self.hear()?.0 {
-                Reply::Output(is_error, text) => return Ok(Event::Output(is_error, text)),
-                Reply::Ended(ended) => return Ok(Event::Ended(ended)),
-                // An answer that nobody waited for: that of input.
-                _ => {}
+            if let Some(event) =
+                self.heard.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+            {
+                return Ok(event);
             }
+            // Any other is an answer that nobody waited for: that of input.
+            let (reply, _) = self.hear()?;
+            self.keep(reply);
         }
     }
 
@@ -191,8 +197,9 @@ impl Container {
     pub fn state(&self) -> Result<State, ContainerError> {
         self.ask(&Request::State, &[])?;
         loop {
-            if let Reply::State(state) = self.hear()?.0 {
-                return Ok(*state);
+            match self.hear()?.0 {
+                Reply::State(state) => return Ok(*state),
+                other => self.keep(other),
             }
         }
     }
@@ -204,8 +211,9 @@ impl Container {
     pub fn usage(&self) -> Result<Usage, ContainerError> {
         self.ask(&Request::Usage, &[])?;
         loop {
-            if let Reply::Usage(usage) = self.hear()?.0 {
-                return Ok(usage);
+            match self.hear()?.0 {
+                Reply::Usage(usage) => return Ok(usage),
+                other => self.keep(other),
             }
         }
     }
@@ -249,7 +257,7 @@ impl Container {
                 (Reply::Refused { code, message }, _) => {
                     return Err(ContainerError::Refused { code, message });
                 }
-                _ => {}
+                (other, _) => self.keep(other),
             }
         }
     }
@@ -265,6 +273,16 @@ impl Container {
     fn ask(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<(), ContainerError> {
         let message = serde_json::to_vec(request).map_err(|it| ContainerError::Talk(it.into()))?;
         send(self.socket.as_fd(), &message, descriptors).map_err(ContainerError::Talk)
+    }
+
+    /// Keeps what happened for whoever asks for it next.
+    fn keep(&self, reply: Reply) {
+        let event = match reply {
+            Reply::Output(is_error, text) => Event::Output(is_error, text),
+            Reply::Ended(ended) => Event::Ended(ended),
+            _ => return,
+        };
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
     }
 
     /// Asks what needs no asking where the end has been told already.
@@ -291,7 +309,7 @@ impl Container {
                 Reply::Refused { code, message } => {
                     return Err(ContainerError::Refused { code, message });
                 }
-                _ => {}
+                other => self.keep(other),
             }
         }
     }

@@ -138,8 +138,9 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<(Vec<u8>, Vec
         let mut parts = [IoSliceMut::new(&mut kind), IoSliceMut::new(&mut body)];
         match recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
             Ok(message) => break message.bytes,
-            Err(Errno::INTR) => {}
-            Err(Errno::CONNRESET) => return Ok(None),
+            // The other end closed without having read everything, which is told once and before
+            // what it had sent.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(error) => return Err(error.into()),
         }
     };

@@ -437,6 +437,19 @@ fn memory_and_processes_are_limited_where_this_machine_can() {
 }
 
 #[test]
+fn an_end_that_comes_while_something_else_is_asked_is_not_lost() {
+    let Some(place) = place() else { return };
+    for round in 0..30 {
+        let spec = spec(&place, &format!("short{round}"), &["true"]);
+        let container = Container::start(&spec, &supervision(), None, None).unwrap();
+        // The answer may be the end of the connection.
+        let _ = container.state();
+        let _ = container.usage();
+        assert_eq!(container.wait().unwrap().code, 0);
+    }
+}
+
+#[test]
 fn a_published_port_is_reached_from_outside() {
     let Some(place) = place() else { return };
     fs_err::os::unix::fs::symlink("busybox", place.base.join("bin/nc")).unwrap();
