@@ -213,8 +213,12 @@ impl Builder {
             build_platform: planned,
             images: BTreeMap::new(),
         };
-        let scratch = self.data.join(SCRATCH).join(self.clock.random_hex(8));
-        fs::create_dir_all(&scratch)?;
+        let all = self.data.join(SCRATCH);
+        fs::create_dir_all(&all)?;
+        sweep(&all)?;
+        let name = format!("{}-{}", std::process::id(), self.clock.random_hex(8));
+        let scratch = all.join(name);
+        fs::create_dir(&scratch)?;
         let lease = self.store.lease()?;
         let mut work = Work {
             builder: self,
@@ -262,12 +266,25 @@ impl Builder {
             }
             work.finish(plan.target)
         })();
-        // What a killed build leaves there, the next one's clean-up finds.
+        // What a killed build leaves there, the next one removes.
         let removed = remove_state(&scratch);
         let built = result?;
         removed?;
         Ok(built)
     }
+}
+
+/// Removes what builds have left whose process is gone.
+fn sweep(all: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(all)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.split('-').next());
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            remove_state(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads a Dockerfile.

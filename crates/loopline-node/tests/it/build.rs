@@ -220,6 +220,10 @@ fn what_cannot_be_built_says_the_line() {
         assert!(error.to_string().contains(expected), "{text}: {error}");
         assert_eq!(error.line(), Some(line), "{text}: {error}");
     }
+    // What a build has left that was killed, here one of a process that cannot be, is removed.
+    let killed = yard.machine.data.join("builds/scratch/99999999-0/upper-1");
+    fs_err::create_dir_all(&killed).unwrap();
+    yard.made("FROM box:1\nCOPY a /x\n");
     let left: Vec<PathBuf> = fs_err::read_dir(yard.machine.data.join("builds/scratch"))
         .unwrap()
         .map(|it| it.unwrap().path())
