@@ -181,11 +181,16 @@ pub(super) fn execute(ready: Ready, config: &ProcessConfig, privileged: bool) ->
     if let Err(failed) = dropped {
         return failed.into();
     }
-    // SAFETY: sets dispositions; what the supervisor ignores the program must not.
+    // Whatever Loopline was started with: a program in a container ignores and blocks nothing.
+    // SAFETY: sets dispositions, which is refused for those that cannot be caught; the set is
+    // initialised before it is used.
     unsafe {
-        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        libc::signal(libc::SIGHUP, libc::SIG_DFL);
+        for signal in 1..=libc::SIGRTMAX() {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
     let name = root::name(&ready.program);
     let source =
