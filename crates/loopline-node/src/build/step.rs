@@ -21,7 +21,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 
 use super::cache::Made;
-use super::transfer::{Tree, make_folder, select};
+use super::transfer::{Selection, Tree, make_folder, select};
 use super::view::View;
 use super::{BuildError, Ground, Work};
 
@@ -49,21 +49,24 @@ impl Work<'_> {
             }
             StepKind::Folder(path) => {
                 let key = key(&ground.key, &json!({"folder": path}));
-                self.cached(ground, key, |work, upper, ground| {
+                self.cached(ground, key, |_, upper, ground| {
                     make_folder(upper, path, &ground.view)?;
-                    let _ = work;
                     Ok(())
                 })?
             }
             StepKind::Copy(copy) => self.transfer(ground, copy, step)?,
             StepKind::Run(run) => {
-                let mut grounds = Vec::new();
-                for mount in &run.mounts {
-                    grounds.push(match &mount.from {
-                        Some(from) if mount.mount.kind == Kind::Bind => {
-                            self.source(from, step.line)?.map(|it| it.key)
+                // What a step sees of other places is part of what it makes: stages and images are
+                // known by what they are the result of, the context by its files.
+                let mut shown = Vec::new();
+                for mount in run.mounts.iter().filter(|it| it.mount.kind == Kind::Bind) {
+                    let files = bound(mount);
+                    shown.push(match self.source(&files.from, step.line)? {
+                        Some(ground) => ground.key,
+                        None => {
+                            let files = self.select(&files, &View::default(), step.line)?;
+                            files.digest()?.to_string()
                         }
-                        _ => None,
                     });
                 }
                 let description = json!({
@@ -72,7 +75,7 @@ impl Work<'_> {
                     "workdir": step.working_directory,
                     "user": step.user,
                     "mounts": format!("{:?}", run.mounts),
-                    "grounds": grounds,
+                    "shown": shown,
                     "network": format!("{:?}", run.network),
                     "script": run.script.as_ref().map(|it| (&it.name, &it.content)),
                 });
@@ -132,6 +135,16 @@ impl Work<'_> {
         Ok(made)
     }
 
+    /// Finds the files of an instruction, wherever they come from.
+    fn select(&mut self, files: &Copy, base: &View, line: u32) -> Result<Selection, BuildError> {
+        if let Some(from) = self.source(&files.from, line)? {
+            return select(files, &Tree::View(&from.view), base, line);
+        }
+        let folder = fs::canonicalize(&self.request.context)?;
+        let context = Tree::Context { folder: &folder, ignored: &self.ignored };
+        select(files, &context, base, line)
+    }
+
     /// Returns the stage or image that something is taken from; nothing for the context.
     fn source(&mut self, from: &From, line: u32) -> Result<Option<Ground>, BuildError> {
         match from {
@@ -147,20 +160,11 @@ impl Work<'_> {
         files: &Copy,
         step: &Step,
     ) -> Result<Made, BuildError> {
-        let view = self.source(&files.from, step.line)?.map(|it| it.view);
-        let context;
-        let tree = match &view {
-            Some(view) => Tree::View(view),
-            None => {
-                context = fs::canonicalize(&self.request.context)?;
-                Tree::Context { folder: &context, ignored: &self.ignored }
-            }
-        };
         if let Some(sum) = &files.checksum {
             let message = format!("--checksum={sum}: it is for files that ADD fetches");
             return Err(BuildError::Step { line: step.line, message });
         }
-        let selection = select(files, &tree, &ground.view, step.line)?;
+        let selection = self.select(files, &ground.view, step.line)?;
         let description = json!({
             "destination": files.destination,
             "link": files.link,
@@ -382,42 +386,32 @@ impl Work<'_> {
                 }
             },
             Kind::Bind => {
-                let source = asked.source.clone().unwrap_or_else(|| "/".to_owned());
-                let inside = source.trim_start_matches('/').to_owned();
                 // Written to a folder of its own: what a step does there is forgotten.
-                let inside = if inside.is_empty() { ".".to_owned() } else { inside };
-                let files = Copy {
-                    add: false,
-                    from: From::Context,
-                    sources: vec![CopySource::Path(inside)],
-                    destination: "/mount".to_owned(),
-                    chown: None,
-                    chmod: None,
-                    link: true,
-                    parents: false,
-                    exclude: Vec::new(),
-                    checksum: None,
-                    keep_git_dir: false,
-                    unpack: None,
-                };
-                let view = match &planned.from {
-                    None => None,
-                    Some(from) => self.source(from, line)?.map(|it| it.view),
-                };
-                let context;
-                let tree = match &view {
-                    Some(view) => Tree::View(view),
-                    None => {
-                        context = fs::canonicalize(&self.request.context)?;
-                        Tree::Context { folder: &context, ignored: &self.ignored }
-                    }
-                };
-                let selection = select(&files, &tree, &View::default(), line)?;
+                let selection = self.select(&bound(planned), &View::default(), line)?;
                 fs::create_dir_all(place)?;
                 selection.write(place, &View::default(), true)?;
                 Ok(Some(bind(place.join("mount"), target("/"), asked.read_only)))
             }
         }
+    }
+}
+
+/// Returns the files that a bind mount shows, as a copy of them.
+fn bound(planned: &PlannedMount) -> Copy {
+    let source = planned.mount.source.as_deref().unwrap_or_default().trim_start_matches('/');
+    Copy {
+        add: false,
+        from: planned.from.clone().unwrap_or(From::Context),
+        sources: vec![CopySource::Path(if source.is_empty() { "." } else { source }.to_owned())],
+        destination: "/mount".to_owned(),
+        chown: None,
+        chmod: None,
+        link: true,
+        parents: false,
+        exclude: Vec::new(),
+        checksum: None,
+        keep_git_dir: false,
+        unpack: None,
     }
 }
 

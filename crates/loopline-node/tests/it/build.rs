@@ -198,6 +198,18 @@ RUN --mount=type=secret,id=token --mount=type=cache,target=/cache \
 }
 
 #[test]
+fn what_a_step_sees_of_the_context_is_part_of_what_it_makes() {
+    const TEXT: &str = "FROM box:1\nRUN --mount=type=bind,target=/c cat /c/in > /out\n";
+    let Some(yard) = Yard::new() else { return };
+    yard.file("in", "1\n");
+    yard.made(TEXT);
+    assert_eq!(yard.build(&yard.request(TEXT)).unwrap().0.cached, 1);
+    yard.file("in", "2\n");
+    yard.made(TEXT);
+    assert_eq!(yard.ask("cat /out"), "2\n");
+}
+
+#[test]
 fn what_cannot_be_built_says_the_line() {
     let Some(yard) = Yard::new() else { return };
     yard.file(".dockerignore", "hidden\n");
