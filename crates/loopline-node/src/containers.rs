@@ -177,6 +177,15 @@ impl Containers {
     /// # Errors
     /// [`NodeError::Record`]; [`NodeError::Io`].
     pub fn list(&self) -> Result<Vec<Found>, NodeError> {
+        let all = self.records()?.into_iter().map(|(record, folder)| found(record, folder));
+        let mut all = all.collect::<Result<Vec<_>, _>>()?;
+        all.sort_by_key(|it| std::cmp::Reverse(it.record.created));
+        Ok(all)
+    }
+
+    /// Returns what all containers were made of, and their folders. How they go costs a file and a
+    /// connection each, so whoever wants it for one asks [`found`].
+    fn records(&self) -> Result<Vec<(Record, PathBuf)>, NodeError> {
         let mut all = Vec::new();
         let entries = match fs::read_dir(self.data.join(FOLDER)) {
             Ok(entries) => entries,
@@ -184,12 +193,12 @@ impl Containers {
             Err(error) => return Err(error.into()),
         };
         for entry in entries {
+            let folder = entry?.path();
             // One that is just being made or removed has no record.
-            if let Some(found) = read(&entry?.path())? {
-                all.push(found);
+            if let Some(record) = file(&folder.join(RECORD))? {
+                all.push((record, folder));
             }
         }
-        all.sort_by_key(|it| std::cmp::Reverse(it.record.created));
         Ok(all)
     }
 
@@ -198,17 +207,14 @@ impl Containers {
     /// # Errors
     /// [`NodeError::Unknown`]; [`NodeError::Ambiguous`]; [`NodeError::Record`].
     pub fn find(&self, asked: &str) -> Result<Found, NodeError> {
-        let all = self.list()?;
-        if let Some(found) = all.iter().find(|it| it.record.name == asked || it.record.id == asked)
-        {
-            return Ok(found.clone());
+        let mut all = self.records()?;
+        if let Some(exact) = all.iter().position(|(it, _)| it.name == asked || it.id == asked) {
+            let (record, folder) = all.swap_remove(exact);
+            return found(record, folder);
         }
-        let begin: Vec<_> = all
-            .into_iter()
-            .filter(|it| !asked.is_empty() && it.record.id.starts_with(asked))
-            .collect();
-        match <[Found; 1]>::try_from(begin) {
-            Ok([found]) => Ok(found),
+        all.retain(|(it, _)| !asked.is_empty() && it.id.starts_with(asked));
+        match <[(Record, PathBuf); 1]>::try_from(all) {
+            Ok([(record, folder)]) => found(record, folder),
             Err(none) if none.is_empty() => Err(NodeError::Unknown { asked: asked.to_owned() }),
             Err(many) => Err(NodeError::Ambiguous { asked: asked.to_owned(), count: many.len() }),
         }
@@ -247,17 +253,16 @@ impl Containers {
     }
 
     fn name(&self, id: &str, asked: Option<&str>) -> Result<String, NodeError> {
-        let all = self.list()?;
-        let holder = |name: &str| all.iter().find(|it| it.record.name == name);
+        let all = self.records()?;
+        let holder = |name: &str| all.iter().map(|(it, _)| it).find(|it| it.name == name);
         if let Some(name) = asked {
             if !is_name(name) {
                 return Err(NodeError::Name { what: "container", name: name.to_owned() });
             }
-            return match holder(name).filter(|it| it.record.id != id) {
-                Some(found) => Err(NodeError::Taken {
-                    name: name.to_owned(),
-                    id: found.record.short_id().to_owned(),
-                }),
+            return match holder(name).filter(|it| it.id != id) {
+                Some(other) => {
+                    Err(NodeError::Taken { name: name.to_owned(), id: other.short_id().to_owned() })
+                }
                 None => Ok(name.to_owned()),
             };
         }
@@ -309,25 +314,27 @@ fn write(folder: &Path, record: &Record) -> Result<(), NodeError> {
     Ok(fs::rename(draft, folder.join(RECORD))?)
 }
 
-fn read(folder: &Path) -> Result<Option<Found>, NodeError> {
-    fn file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, NodeError> {
-        match fs::read(path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map(Some)
-                .map_err(|it| NodeError::Record { path: path.to_owned(), why: it.to_string() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+/// Reads a file of a container, if it is there.
+fn file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, NodeError> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|it| NodeError::Record { path: path.to_owned(), why: it.to_string() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    let Some(record) = file::<Record>(&folder.join(RECORD))? else { return Ok(None) };
+}
+
+/// Adds to a record how its container goes.
+fn found(record: Record, folder: PathBuf) -> Result<Found, NodeError> {
     let mut state: State = file(&folder.join(STATE))?.unwrap_or_else(State::created);
     let claims_to_run = !matches!(state.status, Status::Created | Status::Exited);
-    if claims_to_run && Container::connect(folder).is_err() {
+    if claims_to_run && Container::connect(&folder).is_err() {
         // Its supervisor was killed, and it with that.
         state.status = Status::Exited;
         state.pid = 0;
         let killed = loopline_sandbox::Ended { code: 137, oom_killed: false };
         state.ended = state.ended.or(Some(killed));
     }
-    Ok(Some(Found { record, state, folder: folder.to_owned() }))
+    Ok(Found { record, state, folder })
 }

@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use loopline_image::Descriptor;
 use loopline_image::digest::Digest;
-use loopline_image::store::{Item, Layer, Store};
+use loopline_image::store::{Item, Layer, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::BuildError;
@@ -16,9 +17,8 @@ const FOLDER: &str = "builds/cache";
 /// A step that was carried out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
-    /// The layer's archive, in the words of a manifest; nothing where it changed no file.
-    descriptor: Option<serde_json::Value>,
-    diff_id: Option<String>,
+    /// The layer's archive and its `diff_id`; nothing where it changed no file.
+    layer: Option<(Descriptor, Digest)>,
     /// When it was, which the image goes on saying.
     created: String,
 }
@@ -52,52 +52,35 @@ impl Cache {
         let text = fs::read(self.folder.join(key.hex())).ok()?;
         // An entry that cannot be read is one that is not there.
         let entry: Entry = serde_json::from_slice(&text).ok()?;
-        let layer = match (entry.descriptor, entry.diff_id) {
-            (Some(descriptor), Some(diff_id)) => {
-                let descriptor: loopline_image::Descriptor =
-                    serde_json::from_value(descriptor).ok()?;
-                let diff_id: Digest = diff_id.parse().ok()?;
-                let blob: Digest = descriptor.digest().to_string().parse().ok()?;
+        let layer = match entry.layer {
+            Some((descriptor, diff_id)) => {
+                let blob = Digest::try_from(descriptor.digest()).ok()?;
                 self.store.blob_size(&blob).ok()??;
                 Some(Layer { descriptor, diff_id })
             }
-            _ => None,
+            None => None,
         };
         Some(Made { layer, created: entry.created })
     }
 
     /// Remembers what a step made.
     pub(super) fn put(&self, key: &Digest, made: &Made) -> Result<(), BuildError> {
-        let created = made.created.clone();
-        let entry = match &made.layer {
-            None => Entry { descriptor: None, diff_id: None, created },
-            Some(layer) => {
-                let blob: Digest = layer
-                    .descriptor
-                    .digest()
-                    .to_string()
-                    .parse()
-                    .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-                let items =
-                    [Item::Blob(blob), Item::Layer(self.store.form(), layer.diff_id.clone())];
-                self.store.pin(&pin(key), &items)?;
-                Entry {
-                    descriptor: Some(
-                        serde_json::to_value(&layer.descriptor).map_err(io::Error::from)?,
-                    ),
-                    diff_id: Some(layer.diff_id.to_string()),
-                    created,
-                }
-            }
-        };
+        if let Some(layer) = &made.layer {
+            let blob = Digest::try_from(layer.descriptor.digest()).map_err(StoreError::from)?;
+            let items = [Item::Blob(blob), Item::Layer(self.store.form(), layer.diff_id.clone())];
+            self.store.pin(&pin(key.hex()), &items)?;
+        }
+        let layer = made.layer.clone().map(|layer| (layer.descriptor, layer.diff_id));
+        let entry = Entry { layer, created: made.created.clone() };
         let draft = self.folder.join(format!(".{}.{}", key.hex(), std::process::id()));
         fs::write(&draft, serde_json::to_vec(&entry).map_err(io::Error::from)?)?;
         Ok(fs::rename(draft, self.folder.join(key.hex()))?)
     }
 }
 
-fn pin(key: &Digest) -> String {
-    format!("build-{}", key.hex())
+/// The name under which the layer of a step is kept.
+fn pin(key: &str) -> String {
+    format!("build-{key}")
 }
 
 /// Forgets what builds have made; images keep their layers.
@@ -112,7 +95,7 @@ pub(super) fn clear(data: &Path, store: &Store) -> Result<usize, BuildError> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        store.unpin(&format!("build-{name}"))?;
+        store.unpin(&pin(&name))?;
         fs::remove_file(entry.path())?;
         count += 1;
     }

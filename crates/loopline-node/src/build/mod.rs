@@ -386,12 +386,7 @@ impl Work<'_> {
 
     /// Puts a layer on top.
     fn add(&self, ground: &mut Ground, layer: Layer) -> Result<(), BuildError> {
-        let blob: Digest = layer
-            .descriptor
-            .digest()
-            .to_string()
-            .parse()
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let blob = Digest::try_from(layer.descriptor.digest()).map_err(StoreError::from)?;
         let folder = self.lease.unpacked(&blob, &layer.diff_id)?;
         ground.view.layers.insert(0, folder);
         ground.layers.push(layer);
@@ -445,11 +440,7 @@ impl Work<'_> {
         for tag in &self.request.tags {
             self.builder.store.set(tag, &descriptor, self.lease)?;
         }
-        let manifest: Digest = descriptor
-            .digest()
-            .to_string()
-            .parse()
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let manifest = Digest::try_from(descriptor.digest()).map_err(StoreError::from)?;
         let image = self.builder.store.image_at(&manifest, "the image", None, self.lease)?;
         Ok(Built { id: image.id, manifest, steps: self.steps, cached: self.cached })
     }
