@@ -268,6 +268,9 @@ pub struct ImagePruneArguments {
     /// Forget all names first; what containers use stays
     #[arg(long)]
     pub all: bool,
+    /// Forget what builds have made first; the next one carries every step out
+    #[arg(long)]
+    pub builds: bool,
 }
 
 /// Options of `loopline registry`.

@@ -2,6 +2,7 @@
 
 use loopline_image::reference::Reference;
 use loopline_image::store::{Collected, Target};
+use loopline_node::Builder;
 use loopline_units::show_bytes;
 use serde_json::json;
 
@@ -9,8 +10,8 @@ use super::store;
 use crate::arguments::{
     ImageAliasArguments, ImagePruneArguments, ImageRmArguments, ImageTagArguments,
 };
-use crate::commands::{Context, Outcome};
-use crate::error::{CommandError, Status};
+use crate::commands::{Context, Outcome, open};
+use crate::error::{Class, CommandError, Status};
 
 pub(super) fn tag(context: &Context<'_>, arguments: &ImageTagArguments) -> Outcome {
     let store = store()?;
@@ -104,6 +105,12 @@ pub(super) fn prune(context: &Context<'_>, arguments: &ImagePruneArguments) -> O
             store.remove_name(&named.reference)?;
             removed.push(named.reference.familiar());
         }
+    }
+    if arguments.builds {
+        let data = open::data_folder()?;
+        Builder::open(data.root(), store.clone(), store.clock().clone())
+            .clear_cache()
+            .map_err(|error| CommandError::new(Class::Failed, error.to_string()))?;
     }
     let collected = store.collect()?;
     finish(context, &removed, collected);
