@@ -1,5 +1,6 @@
 //! Registries: a client that pulls and pushes, and a server of what the store has.
 
+mod body;
 pub mod client;
 pub(crate) mod repository;
 pub mod server;

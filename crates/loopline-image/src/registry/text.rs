@@ -1,5 +1,16 @@
 //! The small grammars of registries: ranges, challenges, queries.
 
+/// Returns an error and what caused it, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
 /// Reads `START-END` of an upload, with or without the unit that the standard does not want.
 pub(super) fn content_range(text: &str) -> Option<(u64, u64)> {
     let text = text.trim();

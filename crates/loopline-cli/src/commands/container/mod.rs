@@ -14,7 +14,7 @@ use loopline_node::{Containers, Found, NodeError};
 use loopline_sandbox::{Container, ContainerError};
 
 use super::{Context, Outcome, image, open};
-use crate::error::{Class, CommandError, Status};
+use crate::error::{Class, CommandError, Status, chain};
 use arguments::{
     ContainerArguments, ContainerCommand, CreateArguments, NamesArguments, RemoveArguments,
 };
@@ -188,12 +188,6 @@ fn failed(error: NodeError) -> CommandError {
 
 impl From<ContainerError> for CommandError {
     fn from(error: ContainerError) -> Self {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(inner) = source {
-            text.push_str(&format!(": {inner}"));
-            source = inner.source();
-        }
-        Self::new(Class::Failed, text)
+        Self::new(Class::Failed, chain(&error))
     }
 }

@@ -12,7 +12,7 @@ use super::{epoch, fetch, names, store};
 use crate::arguments::ImageBuildArguments;
 use crate::commands::{Context, Outcome, open};
 use crate::environment;
-use crate::error::{Class, CommandError, Status};
+use crate::error::{Class, CommandError, Status, chain};
 use crate::printer::{Printer, Tone};
 
 /// How many base images one build fetches at most.
@@ -186,12 +186,7 @@ fn base(file: &Path, line: u32, image: &str, why: Option<&CommandError>) -> Comm
 }
 
 fn failed(file: &Path, error: &BuildError) -> CommandError {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        message.push_str(&format!(": {inner}"));
-        source = inner.source();
-    }
+    let mut message = chain(error);
     if let Some(line) = error.line() {
         message = format!("{}:{line}: {message}", file.display());
     }

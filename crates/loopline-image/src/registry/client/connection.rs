@@ -1,11 +1,9 @@
 //! HTTP to registries: connections that are kept, bodies that are watched.
 
 use std::collections::HashMap;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Seek as _, SeekFrom};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +11,7 @@ use fs_err as fs;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Response, Uri};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -22,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::error::Cause;
+use crate::registry::body::Content;
+use crate::registry::text::chain;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -33,8 +33,6 @@ const SILENCE: Duration = Duration::from_secs(60);
 const MAX_IDLE: usize = 8;
 /// The largest answer that is read into memory.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
-/// How much of a file is sent at a time.
-const PIECE_BYTES: usize = 512 * 1024;
 /// The buffer of a connection.
 const BUFFER_BYTES: usize = 512 * 1024;
 
@@ -93,60 +91,15 @@ impl Payload {
         }
     }
 
-    fn body(&self) -> io::Result<Sending> {
+    fn body(&self) -> io::Result<Content> {
         Ok(match self {
-            Self::Empty => Sending::Memory(Bytes::new()),
-            Self::Bytes(bytes) => Sending::Memory(bytes.clone()),
+            Self::Empty => Content::Memory(Bytes::new()),
+            Self::Bytes(bytes) => Content::Memory(bytes.clone()),
             Self::File { path, offset, length } => {
                 let mut file = fs::File::open(path)?;
                 file.seek(SeekFrom::Start(*offset))?;
-                Sending::File { file, left: *length }
+                Content::File { file, left: *length }
             }
-        })
-    }
-}
-
-/// A payload on its way.
-pub(super) enum Sending {
-    Memory(Bytes),
-    File { file: fs::File, left: u64 },
-}
-
-impl Body for Sending {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.get_mut() {
-            Self::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Memory(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::File { left: 0, .. } => Poll::Ready(None),
-            Self::File { file, left } => {
-                let wanted = usize::try_from(*left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-                let mut piece = Vec::with_capacity(wanted);
-                Poll::Ready(Some(match file.take(wanted as u64).read_to_end(&mut piece) {
-                    Ok(read) if read == wanted => {
-                        *left -= wanted as u64;
-                        Ok(Frame::data(piece.into()))
-                    }
-                    Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-                    Err(error) => Err(error),
-                }))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Memory(bytes) if bytes.is_empty())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { left, .. } => *left,
         })
     }
 }
@@ -242,7 +195,7 @@ pub(super) fn error_text(body: &[u8]) -> String {
 /// Connections to registries.
 pub(super) struct Connections {
     tls: TlsConnector,
-    idle: Mutex<HashMap<Origin, Vec<SendRequest<Sending>>>>,
+    idle: Mutex<HashMap<Origin, Vec<SendRequest<Content>>>>,
 }
 
 impl Connections {
@@ -263,7 +216,7 @@ impl Connections {
         self.send_on(sender, asking, &origin).await
     }
 
-    fn take(&self, origin: &Origin) -> Option<SendRequest<Sending>> {
+    fn take(&self, origin: &Origin) -> Option<SendRequest<Content>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = idle.get_mut(origin)?;
         waiting.retain(|sender| !sender.is_closed());
@@ -273,7 +226,7 @@ impl Connections {
 
     async fn send_on(
         &self,
-        mut sender: SendRequest<Sending>,
+        mut sender: SendRequest<Content>,
         asking: &Asking,
         origin: &Origin,
     ) -> Result<Answer, Cause> {
@@ -304,7 +257,7 @@ impl Connections {
         Ok(Answer { response, origin: origin.clone() })
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<SendRequest<Sending>, Cause> {
+    async fn connect(&self, origin: &Origin) -> Result<SendRequest<Content>, Cause> {
         let failed = |source: io::Error| Cause::Connect { host: origin.shown(), source };
         let late = |_| failed(io::Error::new(io::ErrorKind::TimedOut, "no answer in 30 s"));
         let host = origin.host.trim_start_matches('[').trim_end_matches(']');
@@ -326,7 +279,7 @@ impl Connections {
         &self,
         stream: S,
         origin: &Origin,
-    ) -> Result<SendRequest<Sending>, Cause>
+    ) -> Result<SendRequest<Content>, Cause>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
@@ -339,16 +292,6 @@ impl Connections {
         tokio::spawn(connection);
         Ok(sender)
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 /// Returns where `location` leads from `base`.

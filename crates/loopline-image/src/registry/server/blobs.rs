@@ -8,8 +8,9 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::Registry;
-use super::reply::{self, Code, Content, Failure, Reply};
+use super::reply::{self, Code, Failure, Reply};
 use crate::digest::Digest;
+use crate::registry::body::Content;
 use crate::registry::text::{self, Range};
 
 /// The header that names a blob or manifest.

@@ -7,8 +7,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use super::Registry;
-use super::reply::{self, Code, Content, Failure, Reply};
+use super::reply::{self, Code, Failure, Reply};
 use crate::digest::Digest;
+use crate::registry::body::Content;
 use crate::registry::text::parameter;
 
 /// The most entries of one page.

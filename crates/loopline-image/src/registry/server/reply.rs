@@ -1,69 +1,19 @@
 //! Answers: bodies from memory or from files, and errors as the standard has them.
 
-use std::io::Read as _;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
-use fs_err as fs;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::Body as _;
 use serde_json::{Value, json};
 
+use crate::registry::body::Content;
 use crate::registry::client::RegistryError;
 use crate::registry::repository::ManifestError;
+use crate::registry::text::chain;
 use crate::store::StoreError;
-
-/// How much of a file is in memory at once, in bytes.
-const PIECE_BYTES: usize = 512 * 1024;
 
 /// What every handler returns.
 pub(super) type Reply = Response<Content>;
-
-/// The body of an answer.
-#[derive(Debug)]
-pub(super) enum Content {
-    Memory(Bytes),
-    File { file: fs::File, left: u64 },
-}
-
-impl Body for Content {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Memory(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::File { left: 0, .. } => Poll::Ready(None),
-            Self::File { file, left } => {
-                // Pulled layers are most often in the page cache, where a thread would cost more
-                // than the read.
-                let wanted = usize::try_from(*left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-                let mut piece = Vec::with_capacity(wanted);
-                Poll::Ready(Some(match file.take(wanted as u64).read_to_end(&mut piece) {
-                    Ok(read) if read == wanted => {
-                        *left -= wanted as u64;
-                        Ok(Frame::data(piece.into()))
-                    }
-                    Ok(_) => Err(std::io::ErrorKind::UnexpectedEof.into()),
-                    Err(error) => Err(error),
-                }))
-            }
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { left, .. } => *left,
-        })
-    }
-}
 
 /// Returns an answer without a body.
 pub(super) fn empty(status: StatusCode) -> Reply {
@@ -193,17 +143,6 @@ impl Failure {
         }
         reply
     }
-}
-
-/// Returns an error and what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 impl From<StoreError> for Failure {
