@@ -18,8 +18,8 @@ mod signal;
 pub use container::{
     Container, ContainerError, ContainerNetwork, ContainerSpec, DEFAULT_CAPABILITIES, Ended, Event,
     Health, HealthStatus, Limits, LogLine, Mount, MountSource, Port, ProcessConfig, Restart, Root,
-    State, Status, Supervision, Usage, capabilities, is_capability, is_limit, log_files,
-    look_up_owner, resolver_file,
+    State, Status, Supervision, Usage, capabilities, follow_links, is_capability, is_limit,
+    log_files, look_up_owner, resolver_file,
 };
 pub use host::Host;
 pub use launch::output_pipe;

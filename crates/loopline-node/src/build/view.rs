@@ -8,9 +8,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
+use loopline_sandbox::follow_links;
 
-/// How many links one path may lead through, as in the kernel.
-const LINKS: usize = 40;
 /// The mark of a folder that hides those below it.
 const OPAQUE: &str = "user.overlay.opaque";
 
@@ -62,34 +61,10 @@ impl View {
 
     /// Follows the links of a path, those at its end too if asked, as far as it exists.
     pub(super) fn resolve(&self, path: &Path, follow_last: bool) -> io::Result<PathBuf> {
-        let mut left: Vec<OsString> = components(path);
-        let mut found = PathBuf::from("/");
-        let mut links = 0;
-        while let Some(name) = left.pop() {
-            if name == ".." {
-                found.pop();
-                continue;
-            }
-            let next = found.join(&name);
-            if !follow_last && left.is_empty() {
-                return Ok(next);
-            }
-            match self.find(&next)? {
-                Some(it) if it.metadata.is_symlink() => {
-                    links += 1;
-                    if links > LINKS {
-                        return Err(rustix::io::Errno::LOOP.into());
-                    }
-                    let target = fs::read_link(&it.path)?;
-                    if target.is_absolute() {
-                        found = PathBuf::from("/");
-                    }
-                    left.extend(components(&target));
-                }
-                _ => found = next,
-            }
-        }
-        Ok(found)
+        follow_links(path, follow_last, |path| match self.find(path)? {
+            Some(it) if it.metadata.is_symlink() => fs::read_link(it.path).map(Some),
+            _ => Ok(None),
+        })
     }
 
     /// Returns the names in a folder, sorted.
@@ -144,18 +119,6 @@ fn names(path: &Path) -> Vec<&OsStr> {
             _ => None,
         })
         .collect()
-}
-
-/// The names of a path, the last first.
-fn components(path: &Path) -> Vec<OsString> {
-    let names = path.components().filter_map(|it| match it {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    });
-    let mut names: Vec<_> = names.collect();
-    names.reverse();
-    names
 }
 
 /// Says whether this is the mark of something that a layer removes.

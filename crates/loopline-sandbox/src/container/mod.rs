@@ -11,6 +11,7 @@ mod handle;
 mod health;
 mod init;
 mod join;
+mod links;
 mod log;
 mod mapping;
 mod ports;
@@ -23,6 +24,7 @@ mod users;
 
 pub use control::{Health, HealthStatus, Restart, State, Status, Supervision};
 pub use handle::{Container, ContainerError, Event};
+pub use links::follow_links;
 pub use log::{LogLine, log_files};
 pub use process::{capabilities, is_capability, is_limit};
 pub use root::resolver_file;

@@ -4,14 +4,11 @@
 //! is still there; then the container's own root becomes the root, and only after that is any path
 //! of the container looked at. So a link in an image leads nowhere but into the image.
 
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
-};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use rustix::fs::CWD;
@@ -22,16 +19,16 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
+use super::links::follow_links;
 use super::spec::{ContainerNetwork, ContainerSpec, Mount, MountSource, Root};
 use crate::sandbox::interfaces::RESOLVER;
-use crate::sandbox::setup::{Failed, MASKED, READ_ONLY, attributes, step};
+use crate::sandbox::setup::{Failed, MASKED, READ_ONLY, attributes, folder, step};
+use crate::sandbox::view::{DEVICE_LINKS, DEVICES};
 
 /// Where the new root stands until it is the root: a folder that every host has.
 const ROOT: &str = "/proc";
 /// What of `/sys` tells about the machine or changes it.
 const MASKED_SYS: &[&str] = &["firmware", "devices/virtual/powercap"];
-/// The devices every container has.
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 /// The size of `/dev/shm`, in bytes, where the specification mounts nothing there.
 const SHARED_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
 /// The group of terminals, by the convention of every distribution.
@@ -145,58 +142,14 @@ fn memory(target: &Path, options: &str, flags: MountFlags) -> io::Result<()> {
     Ok(mount("tmpfs", target, "tmpfs", flags, options.as_c_str())?)
 }
 
-fn folder(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
-}
-
-/// How many links one path may lead through, as in the kernel.
-const LINKS: usize = 40;
-
-/// Returns where a path of the container leads: links are followed as far as they exist, and what
-/// is missing, at the end of a link too, stays as it is named.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
-    let mut left: Vec<OsString> = components(path);
-    let mut found = PathBuf::from("/");
-    let mut links = 0;
-    while let Some(name) = left.pop() {
-        if name == ".." {
-            found.pop();
-            continue;
-        }
-        let next = found.join(&name);
-        if fs::symlink_metadata(&next).is_ok_and(|it| it.is_symlink()) {
-            links += 1;
-            if links > LINKS {
-                return Err(rustix::io::Errno::LOOP.into());
-            }
-            let target = fs::read_link(&next)?;
-            if target.is_absolute() {
-                found = PathBuf::from("/");
-            }
-            left.extend(components(&target));
-        } else {
-            found = next;
-        }
-    }
-    Ok(found)
-}
-
-/// The names of a path, the last first.
-fn components(path: &Path) -> Vec<OsString> {
-    let names = path.components().filter_map(|it| match it {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    });
-    let mut names: Vec<_> = names.collect();
-    names.reverse();
-    names
-}
-
 /// Makes sure that something can be mounted at a path: a folder, or an empty file. Returns where it
 /// leads.
 fn mount_point(target: &Path, is_folder: bool) -> io::Result<PathBuf> {
-    let target = resolve(target)?;
+    // The container's root is the root by now.
+    let target = follow_links(target, true, |path| match fs::symlink_metadata(path) {
+        Ok(it) if it.is_symlink() => fs::read_link(path).map(Some),
+        _ => Ok(None),
+    })?;
     if is_folder {
         folder(&target)?;
         return Ok(target);
@@ -258,14 +211,7 @@ fn kernel(
         folder(Path::new("/dev/shm")).and_then(|()| memory(Path::new("/dev/shm"), &shared, strict)),
         || "mount /dev/shm".to_owned(),
     )?;
-    let links = [
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-        ("ptmx", "pts/ptmx"),
-    ];
-    for (name, to) in links {
+    for (name, to) in DEVICE_LINKS {
         let path = Path::new("/dev").join(name);
         step(fs_err::os::unix::fs::symlink(to, &path), || format!("create {}", path.display()))?;
     }
@@ -442,9 +388,4 @@ pub fn resolver_file(network: ContainerNetwork) -> io::Result<String> {
             result => result,
         },
     }
-}
-
-/// Names a path for a message, which must be valid text.
-pub(super) fn name(path: &Path) -> String {
-    String::from_utf8_lossy(path.as_os_str().as_bytes()).into_owned()
 }

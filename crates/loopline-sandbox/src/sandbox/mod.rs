@@ -20,7 +20,7 @@ mod serve;
 pub(crate) mod setup;
 mod spec;
 pub(crate) mod uplink;
-mod view;
+pub(crate) mod view;
 
 pub use helper::{maybe_run_helper, run_helper_before_main};
 pub use owner::{Sandbox, StartError, warm_up};

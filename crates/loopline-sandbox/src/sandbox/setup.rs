@@ -118,7 +118,8 @@ fn carry_out(operation: &Operation, host: &Path, notes: &mut Vec<String>) -> Res
     }
 }
 
-fn folder(path: &Path) -> io::Result<()> {
+/// Makes a folder and those above it.
+pub(crate) fn folder(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
 }
 

@@ -88,7 +88,16 @@ const TOOLCHAINS: &[&str] = &[
     "go/bin",
     "sdk",
 ];
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+/// The devices that every job and container has.
+pub(crate) const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+/// The links in `/dev`, and where they lead.
+pub(crate) const DEVICE_LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
 
 /// The host, as far as the view depends on it.
 pub(super) struct HostFacts {
@@ -254,14 +263,7 @@ fn devices(plan: &mut Vec<Operation>) {
             required: true,
         });
     }
-    let links = [
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-        ("ptmx", "pts/ptmx"),
-    ];
-    for (name, to) in links {
+    for (name, to) in DEVICE_LINKS {
         plan.push(Operation::Link { target: Path::new("/dev").join(name), to: to.into() });
     }
     plan.push(Operation::Memory {
