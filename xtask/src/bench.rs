@@ -85,20 +85,8 @@ struct Contestant {
 
 /// Runs the benchmark and prints the tables as far as they are known.
 pub(crate) fn pipelines(root: &Path, sizes: &Sizes) -> anyhow::Result<()> {
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--package", "loopline"])
-        .current_dir(root)
-        .status()
-        .context("cargo")?;
-    if !status.success() {
-        bail!("the release build failed");
-    }
-    let binary = release_binary(root)?;
-    let scratch = root.join("target/bench");
-    if scratch.exists() {
-        fs::remove_dir_all(&scratch)?;
-    }
-    fs::create_dir_all(&scratch)?;
+    let binary = build_release(root)?;
+    let scratch = empty_folder(&root.join("target/bench"))?;
     let mut table = String::new();
     let contestants = contestants(&binary, &scratch);
     writeln!(table, "| case | {} |", titles(&contestants).join(" | "))?;
@@ -182,6 +170,28 @@ fn titles(contestants: &[Contestant]) -> Vec<&'static str> {
     let mut titles: Vec<_> = contestants.iter().map(|contestant| contestant.name).collect();
     titles.push("act's overhead / ours");
     titles
+}
+
+/// Builds what is measured.
+fn build_release(root: &Path) -> anyhow::Result<PathBuf> {
+    let status = Command::new("cargo")
+        .args(["build", "--release", "--package", "loopline"])
+        .current_dir(root)
+        .status()
+        .context("cargo")?;
+    if !status.success() {
+        bail!("the release build failed");
+    }
+    release_binary(root)
+}
+
+/// Makes a folder anew.
+fn empty_folder(folder: &Path) -> anyhow::Result<PathBuf> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    Ok(folder.to_owned())
 }
 
 fn release_binary(root: &Path) -> anyhow::Result<PathBuf> {

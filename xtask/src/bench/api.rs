@@ -65,11 +65,7 @@ pub(crate) fn api(root: &Path, parts: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     let binary = super::release_binary(root)?;
-    let scratch = root.join("target/bench-api");
-    if scratch.exists() {
-        fs::remove_dir_all(&scratch)?;
-    }
-    fs::create_dir_all(&scratch)?;
+    let scratch = super::empty_folder(&root.join("target/bench-api"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let asked = |part| parts.is_empty() || parts.contains(&part);
     runtime.block_on(async {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use fs_err as fs;
 
 use super::measure::{Taken, measure, prepare};
-use super::{contestant_cell, release_binary};
+use super::{build_release, contestant_cell, empty_folder};
 
 /// How often each contestant runs each case.
 const ROUNDS: usize = 20;
@@ -24,20 +24,8 @@ const DOCKERFILE: &str = "FROM base:1\nRUN echo one > /one\nWORKDIR /app\nCOPY i
 
 /// Runs the benchmark and prints its table.
 pub(crate) fn containers(root: &Path) -> anyhow::Result<()> {
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--package", "loopline"])
-        .current_dir(root)
-        .status()
-        .context("cargo")?;
-    if !status.success() {
-        bail!("the release build failed");
-    }
-    let binary = release_binary(root)?;
-    let scratch = root.join("target/bench-containers");
-    if scratch.exists() {
-        fs::remove_dir_all(&scratch)?;
-    }
-    fs::create_dir_all(&scratch)?;
+    let binary = build_release(root)?;
+    let scratch = empty_folder(&root.join("target/bench-containers"))?;
     let yard = Yard::new(binary, scratch)?;
     println!("| case | loopline | beside | ratio |\n|---|---|---|---|");
     yard.starts();
@@ -91,7 +79,8 @@ impl Yard {
         let mut command = Command::new(program);
         command.arg("--root").arg(self.scratch.join("podman"));
         command.arg("--runroot").arg(self.scratch.join("podman-run"));
-        command.args(["--storage-driver", "overlay"]);
+        // Its other drivers leave a mount behind.
+        command.args(["--storage-driver", "vfs"]);
         Some(command)
     }
 
