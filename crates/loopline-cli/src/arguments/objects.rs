@@ -157,9 +157,9 @@ pub enum Cascade {
     Orphan,
 }
 
-/// Options of `loopline delete`.
+/// Objects that a command does something to.
 #[derive(Clone, Debug, Args)]
-pub struct DeleteArguments {
+pub struct TargetArguments {
     /// Which API
     #[command(flatten)]
     pub cluster: ClusterArguments,
@@ -189,6 +189,14 @@ pub struct DeleteArguments {
     /// Objects of all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
+}
+
+/// Options of `loopline delete`.
+#[derive(Clone, Debug, Args)]
+pub struct DeleteArguments {
+    /// Which objects
+    #[command(flatten)]
+    pub target: TargetArguments,
 
     /// What is not there is no error
     #[arg(long)]
@@ -231,17 +239,9 @@ pub struct DiffArguments {
 /// Options of `loopline wait`.
 #[derive(Clone, Debug, Args)]
 pub struct WaitArguments {
-    /// Which API
+    /// Which objects
     #[command(flatten)]
-    pub cluster: ClusterArguments,
-
-    /// Which documents
-    #[command(flatten)]
-    pub files: FileArguments,
-
-    /// KIND/NAME..., KIND NAME..., or KIND with `-l` or `--all`
-    #[arg(value_name = "OBJECT")]
-    pub objects: Vec<String>,
+    pub target: TargetArguments,
 
     /// What for: create, delete, condition=NAME[=VALUE], jsonpath='{PATH}'[=VALUE]
     #[arg(long = "for", value_name = "WHAT")]
@@ -250,22 +250,4 @@ pub struct WaitArguments {
     /// How long, such as `90s`; 0s looks once, less waits for a week
     #[arg(long, value_name = "DURATION", default_value = "30s", allow_hyphen_values = true)]
     pub timeout: String,
-
-    /// Only objects with these labels
-    #[arg(
-        short = 'l',
-        long,
-        value_name = "SELECTOR",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub selector: String,
-
-    /// All objects of the kind in the namespace
-    #[arg(long)]
-    pub all: bool,
-
-    /// Objects of all namespaces
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
 }

@@ -34,12 +34,12 @@ async fn delete(context: &Context<'_>, arguments: &DeleteArguments) -> Outcome {
         Some(limit) if !limit.is_zero() => limit,
         _ => A_WEEK,
     };
-    let cluster = connect(&arguments.cluster).await?;
+    let cluster = connect(&arguments.target.cluster).await?;
     let wanted = Wanted::new(
-        &arguments.files,
-        &arguments.objects,
-        &arguments.selector,
-        arguments.all_namespaces,
+        &arguments.target.files,
+        &arguments.target.objects,
+        &arguments.target.selector,
+        arguments.target.all_namespaces,
     );
     let listed = means_kinds(&cluster, &wanted, arguments).await?;
     let found = targets(&cluster, &wanted).await?;
@@ -58,7 +58,8 @@ async fn delete(context: &Context<'_>, arguments: &DeleteArguments) -> Outcome {
                 gone.push((target, uid));
             }
             Err(failure)
-                if failure.is_not_found() && (arguments.ignore_not_found || arguments.all) => {}
+                if failure.is_not_found()
+                    && (arguments.ignore_not_found || arguments.target.all) => {}
             Err(failure) => report.failed(place, failure),
         }
     }
@@ -93,7 +94,9 @@ async fn means_kinds(
     }
     match resolve(cluster, wanted).await? {
         Selection::Named(_) => Ok(false),
-        Selection::Listed(_) if arguments.all || !arguments.selector.is_empty() => Ok(true),
+        Selection::Listed(_) if arguments.target.all || !arguments.target.selector.is_empty() => {
+            Ok(true)
+        }
         Selection::Listed(_) => {
             let message = "resource(s) were provided, but no name was specified";
             Err(CommandError::usage(message)

@@ -131,17 +131,17 @@ pub(crate) fn run(context: &Context<'_>, arguments: &WaitArguments) -> Outcome {
 async fn wait(context: &Context<'_>, arguments: &WaitArguments) -> Outcome {
     let what = For::parse(&arguments.wanted)?;
     let limit = duration(&arguments.timeout)?.unwrap_or(A_WEEK);
-    let cluster = connect(&arguments.cluster).await?;
+    let cluster = connect(&arguments.target.cluster).await?;
     let wanted = Wanted::new(
-        &arguments.files,
-        &arguments.objects,
-        &arguments.selector,
-        arguments.all_namespaces,
+        &arguments.target.files,
+        &arguments.target.objects,
+        &arguments.target.selector,
+        arguments.target.all_namespaces,
     );
-    let by_kind = arguments.files.filename.is_empty()
-        && arguments.objects.len() == 1
-        && !arguments.objects[0].contains('/');
-    if by_kind && !arguments.all && arguments.selector.is_empty() {
+    let by_kind = arguments.target.files.filename.is_empty()
+        && arguments.target.objects.len() == 1
+        && !arguments.target.objects[0].contains('/');
+    if by_kind && !arguments.target.all && arguments.target.selector.is_empty() {
         return Err(CommandError::usage("resource(s) were provided, but no name was specified")
             .hint("`--all` waits for all of them, `-l SELECTOR` for those with a label"));
     }

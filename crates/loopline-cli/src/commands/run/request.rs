@@ -109,8 +109,7 @@ pub(crate) fn read_secrets(given: &[String], file: Option<&Path>) -> Result<Secr
         let (name, value) = match secret.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
             None => {
-                #[expect(clippy::disallowed_methods, reason = "the user named the variable")]
-                let value = std::env::var(secret).map_err(|_| {
+                let value = environment::of_name(secret).ok_or_else(|| {
                     CommandError::usage(format!(
                         "--secret {secret}: there is no environment variable {secret}"
                     ))
