@@ -33,6 +33,9 @@ use crate::sandbox::uplink::Uplink;
 
 /// How much output is read at once, in bytes.
 const READ_BYTES: usize = 32 * 1024;
+/// How often an output is read before others have their turn: whoever prints without end must not
+/// keep the supervisor from hearing that it shall stop.
+const READS: usize = 16;
 /// How long the first wait before a restart is, and the longest; as Docker doubles it.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(60);
@@ -219,18 +222,17 @@ impl Supervisor {
                 }
                 self.write_state()?;
             }
-            if self.restart_at.is_some_and(|at| at <= now) || self.is_stopping {
-                let was_planned = self.restart_at.take().is_some();
-                if was_planned && self.is_stopping {
-                    self.state.status = Status::Exited;
+            let Some(restart_at) = self.restart_at else { continue };
+            if self.is_stopping {
+                self.state.status = Status::Exited;
+                return self.write_state();
+            }
+            if restart_at <= now {
+                self.restart_at = None;
+                self.state.restarts += 1;
+                if let Err(error) = self.run() {
+                    self.note_failure(&error);
                     return self.write_state();
-                }
-                if was_planned {
-                    self.state.restarts += 1;
-                    if let Err(error) = self.run() {
-                        self.note_failure(&error);
-                        return self.write_state();
-                    }
                 }
             }
         }
@@ -275,11 +277,16 @@ impl Supervisor {
         }
     }
 
-    /// Reads what was printed, as long as somebody can take it.
+    /// Reads what was printed, as long as somebody can take it; all that is left where the container
+    /// has ended.
     fn read_outputs(&mut self, clients: &mut Clients) {
         let mut buffer = vec![0; READ_BYTES];
         for index in 0..2 {
-            while clients.queued_bytes() < OUTPUT_QUEUE_BYTES || self.init.is_none() {
+            let mut reads = 0;
+            while self.init.is_none()
+                || (reads < READS && clients.queued_bytes() < OUTPUT_QUEUE_BYTES)
+            {
+                reads += 1;
                 let Some(output) = &self.outputs[index] else { break };
                 match rustix::io::read(output, &mut buffer) {
                     // A terminal that nobody has open any more says so by an error.

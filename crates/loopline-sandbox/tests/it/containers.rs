@@ -346,6 +346,18 @@ fn a_container_that_ignores_requests_is_killed_and_one_whose_owner_ends_too() {
 }
 
 #[test]
+fn a_container_that_prints_without_end_is_stopped_all_the_same() {
+    let Some(place) = place() else { return };
+    let folder = place.scratch.path().join("folder");
+    fs_err::create_dir(&folder).unwrap();
+    let spec = spec(&place, "chatty", &["busybox", "yes"]);
+    let container = Container::start(&spec, &supervision(), Some(&folder), None).unwrap();
+    assert_eq!(container.state().unwrap().status, Status::Running);
+    let ended = container.stop(Some(Duration::from_millis(50))).unwrap();
+    assert!(matches!(ended.code, 137 | 143), "{}", ended.code);
+}
+
+#[test]
 fn a_failing_container_is_started_again_as_often_as_it_may() {
     let Some(place) = place() else { return };
     let folder = place.scratch.path().join("folder");
